@@ -1,0 +1,22 @@
+// The CPU backend: one device, memory from the system, kernels from kernelTable().
+#pragma once
+
+#include <string>
+
+#include "engine/backend.h"
+
+namespace warploom::cpu {
+
+struct Options {
+  int threads = 0;      // 0: the cores this process may use
+  std::string isa;      // empty: the best
+};
+
+// A CPU device with a thread pool of its own. Owned by one environment.
+std::unique_ptr<DeviceImpl> openDevice(const Options& options, std::size_t capacity);
+
+// What was chosen, for `inspect`.
+int deviceLanes(const DeviceImpl& device);
+std::string deviceIsa(const DeviceImpl& device);
+
+}  // namespace warploom::cpu

@@ -1,0 +1,102 @@
+// What a device must provide: the vtable between the engine and a backend (cpu, cuda, or a plug-in shared library).
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <type_traits>
+
+namespace warploom {
+
+// What a kernel sees of the stream that runs it. One per stream; used on the stream's thread only.
+class Context {
+ public:
+  virtual ~Context() = default;
+
+  // Calls fn(begin, end, lane) over [0, n) in chunks of `grain` elements, possibly on several threads at once. Chunk
+  // boundaries depend on n and grain alone, so results never depend on the number of threads; lane in [0, lanes()) is the
+  // running thread's slot, for scratch that threads must not share. At most `grain` elements run serially, without a hand-off.
+  template <class Fn>
+  void parallel(int64_t n, int64_t grain, Fn&& fn) {
+    if (n <= 0) return;
+    if (grain < 1) grain = 1;
+    if (n <= grain) {
+      fn(int64_t{0}, n, 0);
+      return;
+    }
+    struct Call {
+      std::remove_reference_t<Fn>* fn;
+      int64_t n, grain;
+    } call{&fn, n, grain};
+    runChunks((n + grain - 1) / grain, &call, [](void* data, int64_t chunk, int lane) {
+      const Call& c = *static_cast<Call*>(data);
+      const int64_t begin = chunk * c.grain;
+      const int64_t end = begin + c.grain < c.n ? begin + c.grain : c.n;
+      (*c.fn)(begin, end, lane);
+    });
+  }
+
+  // The number of threads that parallel() may use.
+  virtual int lanes() const = 0;
+
+  // Scratch of the size that the op's scratch function asked for; 64-byte aligned, uninitialised.
+  void* scratch() const { return scratch_; }
+
+  // Records the first offender of an out-of-range index. Callable from any thread inside parallel(). The kernel writes a
+  // neutral value instead; the next read of the stream rejects with IndexError.
+  virtual void indexError(const char* op, int64_t value, int64_t bound) = 0;
+
+  // Marks the running job as failed: its outputs are poisoned, and reading one rejects with this message.
+  virtual void fail(const char* op, const std::string& message) = 0;
+
+  // True once the environment is going away: long kernels may return early, nobody will read the result.
+  virtual bool cancelled() const = 0;
+
+  void* scratch_ = nullptr;  // set by the stream before each job
+
+ protected:
+  virtual void runChunks(int64_t chunks, void* data, void (*fn)(void*, int64_t, int)) = 0;
+};
+
+// One row of a backend's table. `args` points at the op's argument struct. scratchBytes may be null: no scratch.
+struct OpEntry {
+  void (*run)(const void* args, Context& context) = nullptr;
+  int64_t (*scratchBytes)(const void* args, int lanes) = nullptr;
+};
+
+// One device of a backend, owned by one Node-API environment.
+class DeviceImpl {
+ public:
+  virtual ~DeviceImpl() = default;
+  // 64-byte aligned memory, or null when there is none. Called on the JavaScript thread.
+  virtual void* allocate(std::size_t bytes) = 0;
+  virtual void release(void* data, std::size_t bytes) = 0;
+  // Bytes this device can hold; the default limit of its allocator.
+  virtual std::size_t capacity() const = 0;
+  // Host copies, called on the stream's thread in queue order.
+  virtual void copyFromHost(void* device, const void* host, std::size_t bytes) = 0;
+  virtual void copyToHost(void* host, const void* device, std::size_t bytes) = 0;
+  // True where the JavaScript thread may touch device memory that no queued job uses.
+  virtual bool hostVisible() const = 0;
+  // The entry of an op, or null where this backend lacks it. Entries are asked for once, by id of ops.def.
+  virtual const OpEntry* op(int id) const = 0;
+  virtual Context& context() = 0;
+};
+
+class Backend {
+ public:
+  virtual ~Backend() = default;
+  virtual const char* name() const = 0;
+  virtual int deviceCount() = 0;
+  virtual std::unique_ptr<DeviceImpl> open(int index) = 0;
+};
+
+}  // namespace warploom
+
+// A plug-in exports this: `extern "C" warploom::Backend* warploomBackend(int version)`, where version is kBackendVersion and
+// a plug-in built for another returns null. The backend lives as long as the process.
+namespace warploom {
+constexpr int kBackendVersion = 1;
+using BackendFactory = Backend* (*)(int version);
+}  // namespace warploom
