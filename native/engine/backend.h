@@ -9,6 +9,13 @@
 
 namespace warploom {
 
+// An index that lay outside [0, bound). `op` is a literal.
+struct IndexErrorInfo {
+  const char* op = nullptr;
+  int64_t value = 0;
+  int64_t bound = 0;
+};
+
 // What a kernel sees of the stream that runs it. One per stream; used on the stream's thread only.
 class Context {
  public:
@@ -52,6 +59,13 @@ class Context {
 
   // True once the environment is going away: long kernels may return early, nobody will read the result.
   virtual bool cancelled() const = 0;
+
+  // For the stream, between jobs: moves out the pending index error or failure, and says whether there was one.
+  virtual bool takeIndexError(IndexErrorInfo& info) = 0;
+  virtual bool takeFailure(std::string& message) = 0;
+
+  // Makes cancelled() true for good. Callable from any thread.
+  virtual void cancel() = 0;
 
   void* scratch_ = nullptr;  // set by the stream before each job
 
