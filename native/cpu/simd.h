@@ -203,7 +203,7 @@ WL_INLINE vfloat vsqrt(vfloat x) {
 #elif WL_ISA_LEVEL == 1
   return _mm256_sqrt_ps(x);
 #else
-  vfloat y;
+  vfloat y{};
   for (int i = 0; i < kFloatLanes; ++i) y[i] = __builtin_sqrtf(x[i]);
   return y;
 #endif
@@ -214,7 +214,7 @@ WL_INLINE vdouble vsqrt(vdouble x) {
 #elif WL_ISA_LEVEL == 1
   return _mm256_sqrt_pd(x);
 #else
-  vdouble y;
+  vdouble y{};
   for (int i = 0; i < kDoubleLanes; ++i) y[i] = __builtin_sqrt(x[i]);
   return y;
 #endif
@@ -354,7 +354,7 @@ WL_INLINE vfloat verf(vfloat x) {
 
 #define WL_BY_LANE(name, function)                                            \
   WL_INLINE vdouble name(vdouble x) {                                         \
-    vdouble y;                                                                \
+    vdouble y{};                                                              \
     for (int i = 0; i < kDoubleLanes; ++i) y[i] = function(x[i]);             \
     return y;                                                                 \
   }
