@@ -1,0 +1,235 @@
+// Softmax and log-softmax along the middle of (outer, n, inner), and their gradients.
+//
+// Two ways through memory. Rows: one (outer, inner) pair at a time, vectors along n; neighbours along n may lie any stride
+// apart (a stride other than 1 gathers). Columns: where inner > 1 is dense, vectors along inner, all passes over one strip of
+// columns before the next, so the strip stays in the first-level cache.
+#ifndef WL_ISA
+
+#include "cpu/operands.h"
+#include "cpu/prelude.h"
+
+#define WL_ISA_FILE "cpu/softmax.cc"
+#include "cpu/foreach_isa.h"
+
+#else
+
+#include "cpu/rows.h"
+
+namespace softmaxes {
+
+constexpr int64_t kChunkElements = 16384;
+
+template <class T>
+constexpr T kNegativeInfinity = -static_cast<T>(__builtin_inf());
+
+// The row of a rank-3 view at (o, i).
+template <class T>
+static inline T* rowOf(const View& view, int64_t o, int64_t i) {
+  return view.as<T>() + o * view.strides[0] + i * view.strides[2];
+}
+
+// y = exp(x - max) / sum exp(x - max), or its logarithm. A row of -infinity gives NaN, and a NaN spreads over its row, both by
+// way of the sum, as in PyTorch. Reads each element before writing it, so y may be x.
+template <class T, bool kLog, bool kUnit>
+static void forwardRow(const T* x, int64_t xStride, T* y, int64_t yStride, int64_t n) {
+  const T greatest = maxRow<T>(n, [&](int64_t i, int count) __attribute__((always_inline)) {
+    return loadRow<kUnit>(x, xStride, i, count, kNegativeInfinity<T>);
+  });
+  const VectorOf<T> shift = vset<T>(greatest);
+  const T sum = sumRow<T>(n, [&](int64_t i, int count) __attribute__((always_inline)) {
+    const VectorOf<T> e = vexp(loadRow<kUnit>(x, xStride, i, count, kNegativeInfinity<T>) - shift);
+    if (!kLog) storeRow<kUnit>(y, yStride, i, count, e);
+    return e;
+  });
+  if (kLog) {
+    const VectorOf<T> logSum = vset<T>(scalarLog<T>(sum));
+    eachVector<T>(n, [&](int64_t i, int count) __attribute__((always_inline)) {
+      storeRow<kUnit>(y, yStride, i, count, (loadRow<kUnit>(x, xStride, i, count, T{0}) - shift) - logSum);
+    });
+  } else {
+    const VectorOf<T> divisor = vset<T>(sum);
+    eachVector<T>(n, [&](int64_t i, int count) __attribute__((always_inline)) {
+      storeRow<kUnit>(y, yStride, i, count, loadRow<kUnit>(static_cast<const T*>(y), yStride, i, count, T{0}) / divisor);
+    });
+  }
+}
+
+// softmax: dx = y (g - sum(g y)); logSoftmax: dx = g - exp(y) sum(g).
+template <class T, bool kLog, bool kUnit>
+static void backwardRow(const T* g, int64_t gStride, const T* y, int64_t yStride, T* dx, int64_t dxStride, int64_t n) {
+  const VectorOf<T> sum = vset<T>(sumRow<T>(n, [&](int64_t i, int count) __attribute__((always_inline)) {
+    const VectorOf<T> gradient = loadRow<kUnit>(g, gStride, i, count, T{0});
+    return kLog ? gradient : gradient * loadRow<kUnit>(y, yStride, i, count, T{0});
+  }));
+  eachVector<T>(n, [&](int64_t i, int count) __attribute__((always_inline)) {
+    const VectorOf<T> gradient = loadRow<kUnit>(g, gStride, i, count, T{0});
+    const VectorOf<T> output = loadRow<kUnit>(y, yStride, i, count, T{0});
+    storeRow<kUnit>(dx, dxStride, i, count, kLog ? gradient - vexp(output) * sum : output * (gradient - sum));
+  });
+}
+
+// The sum over k of fn(k), `count` columns at once: blocks of 16 rows, then pairwise.
+template <class T, class Fn>
+static WL_INLINE VectorOf<T> sumColumns(int64_t n, Fn&& fn) {
+  const VectorOf<T> zero = vset<T>(T{0});
+  Cascade<VectorOf<T>> blocks;
+  for (int64_t begin = 0; begin < n; begin += 16) {
+    const int64_t end = begin + 16 < n ? begin + 16 : n;
+    VectorOf<T> sum = zero;
+    for (int64_t k = begin; k < end; ++k) sum = sum + fn(k);
+    blocks.add(sum);
+  }
+  return blocks.total(zero);
+}
+
+// A strip of `count` <= kLanes dense columns; strides lead from one k to the next.
+template <class T, bool kLog>
+static WL_INLINE void forwardColumns(const T* x, int64_t xStride, T* y, int64_t yStride, int64_t n,
+                                                                 int count) {
+  VectorOf<T> shift = vset<T>(kNegativeInfinity<T>);
+  for (int64_t k = 0; k < n; ++k) shift = vmax(shift, loadRow<true>(x + k * xStride, 1, 0, count, T{0}));
+  const VectorOf<T> sum = sumColumns<T>(n, [&](int64_t k) __attribute__((always_inline)) {
+    const VectorOf<T> e = vexp(loadRow<true>(x + k * xStride, 1, 0, count, T{0}) - shift);
+    if (!kLog) storeRow<true>(y + k * yStride, 1, 0, count, e);
+    return e;
+  });
+  if (kLog) {
+    const VectorOf<T> logSum = vlog(sum);
+    for (int64_t k = 0; k < n; ++k) {
+      storeRow<true>(y + k * yStride, 1, 0, count, (loadRow<true>(x + k * xStride, 1, 0, count, T{0}) - shift) - logSum);
+    }
+  } else {
+    for (int64_t k = 0; k < n; ++k) {
+      T* out = y + k * yStride;
+      storeRow<true>(out, 1, 0, count, loadRow<true>(static_cast<const T*>(out), 1, 0, count, T{0}) / sum);
+    }
+  }
+}
+
+template <class T, bool kLog>
+static WL_INLINE void backwardColumns(const T* g, int64_t gStride, const T* y, int64_t yStride,
+                                                                  T* dx, int64_t dxStride, int64_t n, int count) {
+  const VectorOf<T> sum = sumColumns<T>(n, [&](int64_t k) __attribute__((always_inline)) {
+    const VectorOf<T> gradient = loadRow<true>(g + k * gStride, 1, 0, count, T{0});
+    return kLog ? gradient : gradient * loadRow<true>(y + k * yStride, 1, 0, count, T{0});
+  });
+  for (int64_t k = 0; k < n; ++k) {
+    const VectorOf<T> gradient = loadRow<true>(g + k * gStride, 1, 0, count, T{0});
+    const VectorOf<T> output = loadRow<true>(y + k * yStride, 1, 0, count, T{0});
+    storeRow<true>(dx + k * dxStride, 1, 0, count, kLog ? gradient - vexp(output) * sum : output * (gradient - sum));
+  }
+}
+
+// Shares out rows, or strips of columns where every operand is dense along inner > 1.
+template <class T, class RowFn, class StripFn>
+static void share(const View& like, bool dense, Context& context, RowFn&& row, StripFn&& strip) {
+  const int64_t outer = like.sizes[0], n = like.sizes[1], inner = like.sizes[2];
+  if (outer == 0 || n == 0 || inner == 0) return;
+  if (inner > 1 && dense) {
+    const int64_t strips = (inner + kLanes<T> - 1) / kLanes<T>;
+    context.parallel(outer * strips, grainFor(kChunkElements, n * kLanes<T>), [&](int64_t begin, int64_t end, int) {
+      for (int64_t s = begin; s < end; ++s) {
+        const int64_t i = s % strips * kLanes<T>;
+        strip(s / strips, i, inner - i < kLanes<T> ? static_cast<int>(inner - i) : kLanes<T>);
+      }
+    });
+    return;
+  }
+  context.parallel(outer * inner, grainFor(kChunkElements, n), [&](int64_t begin, int64_t end, int) {
+    for (int64_t r = begin; r < end && !context.cancelled(); ++r) row(r / inner, r % inner);
+  });
+}
+
+template <class T, bool kLog>
+static void forward(const View& x, const View& y, Context& context) {
+  const int64_t n = x.sizes[1];
+  const bool unit = unitStride(x, 1) && unitStride(y, 1);
+  share<T>(
+      x, unitStride(x, 2) && unitStride(y, 2), context,
+      [&](int64_t o, int64_t i) {
+        const T* from = rowOf<const T>(x, o, i);
+        T* to = rowOf<T>(y, o, i);
+        if (unit) {
+          forwardRow<T, kLog, true>(from, 1, to, 1, n);
+        } else {
+          forwardRow<T, kLog, false>(from, x.strides[1], to, y.strides[1], n);
+        }
+      },
+      [&](int64_t o, int64_t i, int count) {
+        const T* from = rowOf<const T>(x, o, 0) + i;
+        T* to = rowOf<T>(y, o, 0) + i;
+        if (count == kLanes<T>) {
+          forwardColumns<T, kLog>(from, x.strides[1], to, y.strides[1], n, kLanes<T>);
+        } else {
+          forwardColumns<T, kLog>(from, x.strides[1], to, y.strides[1], n, count);
+        }
+      });
+}
+
+template <class T, bool kLog>
+static void backward(const View& g, const View& y, const View& dx, Context& context) {
+  const int64_t n = y.sizes[1];
+  const bool unit = unitStride(g, 1) && unitStride(y, 1) && unitStride(dx, 1);
+  share<T>(
+      y, unitStride(g, 2) && unitStride(y, 2) && unitStride(dx, 2), context,
+      [&](int64_t o, int64_t i) {
+        const T* gradient = rowOf<const T>(g, o, i);
+        const T* output = rowOf<const T>(y, o, i);
+        T* to = rowOf<T>(dx, o, i);
+        if (unit) {
+          backwardRow<T, kLog, true>(gradient, 1, output, 1, to, 1, n);
+        } else {
+          backwardRow<T, kLog, false>(gradient, g.strides[1], output, y.strides[1], to, dx.strides[1], n);
+        }
+      },
+      [&](int64_t o, int64_t i, int count) {
+        const T* gradient = rowOf<const T>(g, o, 0) + i;
+        const T* output = rowOf<const T>(y, o, 0) + i;
+        T* to = rowOf<T>(dx, o, 0) + i;
+        if (count == kLanes<T>) {
+          backwardColumns<T, kLog>(gradient, g.strides[1], output, y.strides[1], to, dx.strides[1], n, kLanes<T>);
+        } else {
+          backwardColumns<T, kLog>(gradient, g.strides[1], output, y.strides[1], to, dx.strides[1], n, count);
+        }
+      });
+}
+
+template <bool kLog>
+static void runForward(const char* op, const SoftmaxArgs& args, Context& context) {
+  if (!checkFloats(context, op, args.x, args.y)) return;
+  if (args.x.dtype == DType::float32) {
+    forward<float, kLog>(args.x, args.y, context);
+  } else {
+    forward<double, kLog>(args.x, args.y, context);
+  }
+}
+
+template <bool kLog>
+static void runBackward(const char* op, const SoftmaxBackwardArgs& args, Context& context) {
+  if (!checkFloats(context, op, args.g, args.y, args.dx)) return;
+  if (args.y.dtype == DType::float32) {
+    backward<float, kLog>(args.g, args.y, args.dx, context);
+  } else {
+    backward<double, kLog>(args.g, args.y, args.dx, context);
+  }
+}
+
+}  // namespace softmaxes
+
+namespace ops {
+
+void softmax(const SoftmaxArgs& args, Context& context) { softmaxes::runForward<false>("softmax", args, context); }
+
+void logSoftmax(const SoftmaxArgs& args, Context& context) { softmaxes::runForward<true>("logSoftmax", args, context); }
+
+void softmaxBackward(const SoftmaxBackwardArgs& args, Context& context) {
+  softmaxes::runBackward<false>("softmaxBackward", args, context);
+}
+
+void logSoftmaxBackward(const SoftmaxBackwardArgs& args, Context& context) {
+  softmaxes::runBackward<true>("logSoftmaxBackward", args, context);
+}
+
+}  // namespace ops
+
+#endif
