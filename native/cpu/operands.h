@@ -10,7 +10,7 @@
 namespace warploom::cpu {
 
 template <class... Views>
-inline bool sameDType(DType dtype, const Views&... views) {
+inline bool sameDType([[maybe_unused]] DType dtype, const Views&... views) {
   return (... && (!views.present() || views.dtype == dtype));
 }
 
