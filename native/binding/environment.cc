@@ -1,0 +1,289 @@
+#include "binding/environment.h"
+
+#include <dlfcn.h>
+#include <sched.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <atomic>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+
+namespace warploom::binding {
+namespace {
+
+// Environments of this process whose CPU device is open: they share out the cores.
+std::atomic<int> computing{0};
+
+int availableCores() {
+  cpu_set_t set;
+  if (sched_getaffinity(0, sizeof(set), &set) == 0) return CPU_COUNT(&set);
+  return 1;
+}
+
+// The memory this process may use: the machine's, or its control group's where that is less.
+std::size_t hostMemory() {
+  std::size_t bytes = static_cast<std::size_t>(sysconf(_SC_PHYS_PAGES)) * static_cast<std::size_t>(sysconf(_SC_PAGESIZE));
+  for (const char* path : {"/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"}) {
+    if (std::FILE* file = std::fopen(path, "r")) {
+      unsigned long long limit = 0;
+      if (std::fscanf(file, "%llu", &limit) == 1 && limit > 0 && limit < bytes) bytes = limit;
+      std::fclose(file);
+    }
+  }
+  return bytes;
+}
+
+int environmentThreads() {
+  const char* text = std::getenv("WARPLOOM_THREADS");
+  const int threads = text != nullptr ? std::atoi(text) : 0;
+  return threads > 0 ? threads : 0;
+}
+
+using Decode = bool (*)(Decoder& decoder, void* args);
+
+struct Call {
+  const char* name;
+  uint32_t bytes;
+  Decode decode;
+};
+
+template <class Args>
+bool decodeArgs(Decoder& decoder, void* args) {
+  visitFields(*static_cast<Args*>(args), decoder);
+  return decoder.ok();
+}
+
+constexpr Call kCalls[] = {
+#define WL_OP(name, Args) {#name, sizeof(Args), &decodeArgs<Args>},
+#define WL_OP_SCRATCH(name, Args) {#name, sizeof(Args), &decodeArgs<Args>},
+#include "engine/ops.def"
+#undef WL_OP
+#undef WL_OP_SCRATCH
+};
+
+}  // namespace
+
+void PromiseCompletion::post() { environment_.post(this); }
+
+void PromiseCompletion::abandon() { environment_.abandon(this); }
+
+void PromiseCompletion::settle(Napi::Env env) {
+  if (error) {
+    deferred.Reject(environment_.errorObject(env, error));
+  } else {
+    deferred.Resolve(env.Undefined());
+  }
+}
+
+Environment::Environment(Napi::Env env) {
+  Napi::Float64Array array = Napi::Float64Array::New(env, kWords);
+  words = array.Data();
+  wordsReference = Napi::Persistent(array);
+  devices_.push_back({"cpu", nullptr, 0, nullptr});
+  wake_ = Napi::ThreadSafeFunction::New(
+      env, Napi::Function::New(env, [](const Napi::CallbackInfo&) {}), "warploom", 0, 1);
+  wake_.Unref(env);
+}
+
+Environment::~Environment() { shutDown(); }
+
+void Environment::shutDown() {
+  if (down_) return;
+  down_ = true;
+  for (Slot& slot : devices_) {
+    if (slot.device) slot.device->stream().stop();
+  }
+  // Promises that nobody will settle: their references are given up here, on the JavaScript thread.
+  for (PromiseCompletion* completion : completed_) delete completion;
+  completed_.clear();
+  if (devices_[0].device) --computing;
+  wake_.Release();
+}
+
+std::vector<std::string> Environment::deviceNames() const {
+  std::vector<std::string> names;
+  for (const Slot& slot : devices_) names.push_back(slot.name);
+  return names;
+}
+
+bool Environment::openDevice(int id) {
+  if (id < 0 || id >= static_cast<int>(devices_.size()) || down_) {
+    lastError = Error();
+    lastError.code = ErrorCode::invalid;
+    lastError.message = "there is no device of that number";
+    return false;
+  }
+  Slot& slot = devices_[id];
+  if (slot.device) return true;
+  std::unique_ptr<DeviceImpl> impl;
+  if (slot.backend == nullptr) {
+    cpu::Options options = cpuOptions_;
+    if (options.threads <= 0) options.threads = environmentThreads();
+    const int sharers = ++computing;
+    if (options.threads <= 0) options.threads = std::max(1, availableCores() / sharers);
+    if (options.isa.empty()) {
+      if (const char* isa = std::getenv("WARPLOOM_ISA")) options.isa = isa;
+    }
+    // A fifth is left to everything else: the limit must bite before the kernel's out-of-memory killer does.
+    impl = cpu::openDevice(options, hostMemory() / 5 * 4);
+  } else {
+    impl = slot.backend->open(slot.index);
+  }
+  if (!impl) {
+    lastError = Error();
+    lastError.code = ErrorCode::deviceLost;
+    lastError.message = "device " + slot.name + " could not be opened";
+    return false;
+  }
+  slot.device = std::make_unique<Device>(slot.name, std::move(impl));
+  return true;
+}
+
+bool Environment::configureCpu(int threads, const std::string& isa) {
+  if (devices_[0].device) return false;
+  cpuOptions_.threads = threads;
+  cpuOptions_.isa = isa;
+  return true;
+}
+
+Device* Environment::device(int id) {
+  if (id >= 0 && id < static_cast<int>(devices_.size()) && devices_[id].device && !down_) return devices_[id].device.get();
+  return openDevice(id) ? devices_[id].device.get() : nullptr;
+}
+
+std::vector<std::string> Environment::addBackend(const std::string& path) {
+  // Never closed: threads and tables of a back end may outlive this environment.
+  void* library = dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL);
+  if (library == nullptr) throw std::runtime_error(dlerror());
+  auto* factory = reinterpret_cast<BackendFactory>(dlsym(library, "warploomBackend"));
+  if (factory == nullptr) throw std::runtime_error(path + " exports no function warploomBackend");
+  Backend* backend = factory(kBackendVersion);
+  if (backend == nullptr) {
+    throw std::runtime_error(path + " was built for another version of the back-end interface than " +
+                             std::to_string(kBackendVersion));
+  }
+  std::vector<std::string> names;
+  for (int i = 0; i < backend->deviceCount(); ++i) {
+    std::string name = backend->name();
+    if (i > 0) name += ":" + std::to_string(i);
+    for (const Slot& slot : devices_) {
+      if (slot.name == name) throw std::runtime_error("a device named " + name + " exists already");
+    }
+    names.push_back(name);
+    devices_.push_back({name, backend, i, nullptr});
+  }
+  return names;
+}
+
+int Environment::submit(int op, int deviceId) {
+  Device* target = device(deviceId);
+  if (target == nullptr) return 1;
+  lastError.code = ErrorCode::none;
+  if (op < 0 || op >= kOpCount) {
+    lastError.code = ErrorCode::invalid;
+    lastError.message = "there is no operation of that number";
+    return 1;
+  }
+  const Call& call = kCalls[op];
+  const OpEntry* entry = target->impl().op(op);
+  if (entry == nullptr || entry->run == nullptr) {
+    lastError = Error();
+    lastError.code = ErrorCode::notSupported;
+    lastError.op = call.name;
+    lastError.message = "device " + target->name() + " has no kernel for this operation";
+    return 1;
+  }
+  Decoder decoder(words, storages, *target, call.name);
+  alignas(64) unsigned char args[4096];
+  if (!call.decode(decoder, args)) {
+    decoder.undo();
+    lastError = decoder.error;
+    return 1;
+  }
+  Block* scratch = nullptr;
+  if (entry->scratchBytes != nullptr) {
+    const int64_t bytes = entry->scratchBytes(args, target->impl().context().lanes());
+    if (bytes > 0) {
+      scratch = target->take(static_cast<std::size_t>(bytes), call.name, lastError);
+      if (scratch == nullptr) {
+        decoder.undo();
+        return 1;
+      }
+    }
+  }
+  const uint32_t uses = static_cast<uint32_t>(decoder.useCount);
+  JobHeader* job = target->stream().reserve(
+      static_cast<uint32_t>(sizeof(JobHeader) + uses * sizeof(BlockUse) + 16 + call.bytes));
+  job->kind = JobKind::op;
+  job->uses = static_cast<uint16_t>(uses);
+  job->entry = entry;
+  job->name = call.name;
+  job->scratch = scratch != nullptr ? scratch->data : nullptr;
+  std::memcpy(jobUses(job), decoder.uses, uses * sizeof(BlockUse));
+  std::memcpy(jobPayload(job), args, call.bytes);
+  target->publish(job);
+  if (scratch != nullptr) {
+    // Given back at once: whoever takes it next is queued behind this job.
+    scratch->lastUse = target->stream().issued();
+    target->allocator().give(scratch);
+  }
+  return 0;
+}
+
+PromiseCompletion* Environment::newCompletion(Napi::Env env) {
+  // A pending promise keeps the process alive; an idle addon does not.
+  if (pending_++ == 0) wake_.Ref(env);
+  return new PromiseCompletion(*this, env);
+}
+
+void Environment::post(PromiseCompletion* completion) {
+  bool first;
+  {
+    std::lock_guard<std::mutex> lock(completedMutex_);
+    first = completed_.empty();
+    completed_.push_back(completion);
+  }
+  if (first) {
+    wake_.NonBlockingCall([this](Napi::Env env, Napi::Function) { settleAll(env); });
+  }
+}
+
+void Environment::abandon(PromiseCompletion* completion) {
+  std::lock_guard<std::mutex> lock(completedMutex_);
+  completed_.push_back(completion);
+}
+
+void Environment::settleAll(Napi::Env env) {
+  std::vector<PromiseCompletion*> batch;
+  {
+    std::lock_guard<std::mutex> lock(completedMutex_);
+    batch.swap(completed_);
+  }
+  Napi::HandleScope scope(env);
+  for (PromiseCompletion* completion : batch) {
+    if (--pending_ == 0) wake_.Unref(env);
+    completion->settle(env);
+    delete completion;
+  }
+}
+
+Napi::Object Environment::errorObject(Napi::Env env, const Error& error) {
+  Napi::Object object = Napi::Object::New(env);
+  object.Set("code", errorCodeName(error.code));
+  object.Set("message", error.message);
+  if (!error.op.empty()) object.Set("op", error.op);
+  if (error.code == ErrorCode::outOfMemory) {
+    object.Set("requested", static_cast<double>(error.requested));
+    object.Set("active", static_cast<double>(error.active));
+    object.Set("limit", static_cast<double>(error.limit));
+  }
+  if (error.code == ErrorCode::index) {
+    object.Set("value", static_cast<double>(error.value));
+    object.Set("bound", static_cast<double>(error.bound));
+  }
+  return object;
+}
+
+}  // namespace warploom::binding

@@ -1,0 +1,102 @@
+// Everything the addon holds for one Node-API environment (the main thread, or one worker). Never in C++ statics: two
+// environments share nothing but code and the count of those that compute.
+#pragma once
+
+#include <memory>
+#include <mutex>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include <napi.h>
+
+#include "binding/decode.h"
+#include "cpu/backend.h"
+#include "engine/device.h"
+#include "engine/ops.h"
+#include "engine/storage.h"
+
+namespace warploom::binding {
+
+class Environment;
+
+// A promise settled from a stream. The deferred and the reference to the target buffer belong to the JavaScript thread.
+class PromiseCompletion final : public Completion {
+ public:
+  PromiseCompletion(Environment& environment, napi_env env)
+      : deferred(Napi::Promise::Deferred::New(env)), environment_(environment) {}
+  void post() override;
+  void abandon() override;
+  void settle(Napi::Env env);
+
+  Napi::Promise::Deferred deferred;
+  Napi::ObjectReference target;
+
+ private:
+  Environment& environment_;
+};
+
+// Settled by a waiting JavaScript thread.
+class SyncCompletion final : public Completion {
+ public:
+  void post() override {}
+  void abandon() override {}
+};
+
+class Environment {
+ public:
+  explicit Environment(Napi::Env env);
+  ~Environment();
+
+  // Stops every stream; nothing of this environment runs afterwards. Called by the environment's cleanup hook.
+  void shutDown();
+
+  // The open device at `id`, or null with lastError set.
+  Device* device(int id);
+
+  // What deviceNames() lists, and openDevice() opens.
+  std::vector<std::string> deviceNames() const;
+  bool openDevice(int id);
+  std::vector<std::string> addBackend(const std::string& path);
+
+  int submit(int op, int device);
+
+  // Promise plumbing.
+  PromiseCompletion* newCompletion(Napi::Env env);
+  void post(PromiseCompletion* completion);
+  void abandon(PromiseCompletion* completion);
+  void settleAll(Napi::Env env);
+
+  Napi::Object errorObject(Napi::Env env, const Error& error);
+
+  double* words = nullptr;
+  Napi::Reference<Napi::Float64Array> wordsReference;
+  StorageTable storages;
+  Error lastError;
+  // False once the CPU device is open.
+  bool configureCpu(int threads, const std::string& isa);
+
+  std::unique_ptr<Recording> underway;
+  std::unordered_map<int, std::unique_ptr<Recording>> recordings;
+  int nextRecording = 1;
+
+ private:
+  struct Slot {
+    std::string name;
+    Backend* backend;  // null: the CPU
+    int index;
+    std::unique_ptr<Device> device;
+  };
+  cpu::Options cpuOptions_;
+  std::vector<Slot> devices_;
+  std::mutex completedMutex_;
+  std::vector<PromiseCompletion*> completed_;
+  Napi::ThreadSafeFunction wake_;
+  int pending_ = 0;
+  bool down_ = false;
+};
+
+// The functions of src/addon.ts, set on `exports`.
+void defineFunctions(Napi::Env env, Napi::Object exports, Environment& environment);
+
+}  // namespace warploom::binding

@@ -1,0 +1,122 @@
+#include "engine/device.h"
+
+#include <cstdlib>
+#include <cstring>
+
+namespace warploom {
+namespace {
+
+constexpr std::size_t kInlineUpload = 512;  // bytes that travel inside the job
+
+}  // namespace
+
+Device::Device(std::string name, std::unique_ptr<DeviceImpl> impl)
+    : name_(std::move(name)), impl_(std::move(impl)), allocator_(*impl_), stream_(*impl_) {}
+
+Device::~Device() { stream_.stop(); }
+
+Block* Device::take(std::size_t bytes, const char* op, Error& error) {
+  if (Block* block = allocator_.take(bytes)) return block;
+  stream_.drain();
+  allocator_.dropCache(stream_.completed());
+  if (Block* block = allocator_.take(bytes)) return block;
+  const MemoryStatistics& memory = allocator_.statistics();
+  error.code = ErrorCode::outOfMemory;
+  error.op = op;
+  error.requested = static_cast<int64_t>(bytes);
+  error.active = static_cast<int64_t>(memory.active);
+  error.limit = static_cast<int64_t>(memory.limit);
+  error.message = "out of memory on " + name_;
+  return nullptr;
+}
+
+void Device::publish(JobHeader* job) {
+  if (recording != nullptr) {
+    recording->append(job);
+    for (int i = 0; i < job->uses; ++i) recording->blocks.push_back(jobUses(job)[i].block());
+  }
+  // The uses are read before the job becomes visible: afterwards its bytes belong to the stream's thread.
+  const uint64_t ticket = stream_.issued() + job->bytes;
+  for (int i = 0; i < job->uses; ++i) jobUses(job)[i].block()->lastUse = ticket;
+  stream_.publish();
+}
+
+void Device::upload(Block* block, std::size_t offset, const void* source, std::size_t bytes) {
+  char* target = static_cast<char*>(block->data) + offset;
+  if (impl_->hostVisible() && recording == nullptr && !stream_.everFailed() && block->lastUse <= stream_.completed()) {
+    std::memcpy(target, source, bytes);
+    return;
+  }
+  const bool inlined = bytes <= kInlineUpload;
+  JobHeader* job = stream_.reserve(static_cast<uint32_t>(sizeof(JobHeader) + sizeof(BlockUse) + 16 + sizeof(UploadPayload) +
+                                                         (inlined ? bytes : 0)));
+  job->kind = JobKind::upload;
+  job->uses = 1;
+  job->entry = nullptr;
+  job->name = "upload";
+  job->scratch = nullptr;
+  jobUses(job)[0] = BlockUse::of(block, offset == 0 && bytes == block->bytes ? Access::fresh : Access::write);
+  auto* payload = static_cast<UploadPayload*>(jobPayload(job));
+  payload->target = target;
+  payload->bytes = bytes;
+  payload->owned = false;
+  payload->source = nullptr;
+  if (inlined) {
+    std::memcpy(payload + 1, source, bytes);
+  } else {
+    payload->source = std::malloc(bytes);
+    if (payload->source == nullptr) throw std::bad_alloc();
+    std::memcpy(payload->source, source, bytes);
+    // While recording, the recording owns the copy, and replays it.
+    if (recording != nullptr) {
+      recording->payloads.push_back(payload->source);
+    } else {
+      payload->owned = true;
+    }
+  }
+  publish(job);
+}
+
+void Device::read(Block* block, std::size_t offset, void* target, std::size_t bytes, Completion* completion) {
+  if (block == nullptr) {
+    JobHeader* job = stream_.reserve(static_cast<uint32_t>(sizeof(JobHeader) + 16 + sizeof(NotifyPayload)));
+    *job = {job->bytes, JobKind::notify, 0, nullptr, "ready", nullptr};
+    *static_cast<NotifyPayload*>(jobPayload(job)) = {completion};
+    publish(job);
+    return;
+  }
+  JobHeader* job =
+      stream_.reserve(static_cast<uint32_t>(sizeof(JobHeader) + sizeof(BlockUse) + 16 + sizeof(ReadPayload)));
+  *job = {job->bytes, JobKind::read, 1, nullptr, "read", nullptr};
+  jobUses(job)[0] = BlockUse::of(block, Access::read);
+  *static_cast<ReadPayload*>(jobPayload(job)) = {static_cast<const char*>(block->data) + offset, target, bytes, completion};
+  publish(job);
+}
+
+void Device::beginRecording(Recording* into) {
+  recording = into;
+  allocator_.beginPrivate(&into->pool);
+}
+
+void Device::endRecording() {
+  recording = nullptr;
+  allocator_.endPrivate();
+}
+
+void Device::replay(Recording& what) {
+  JobHeader* job = stream_.reserve(static_cast<uint32_t>(sizeof(JobHeader) + 16 + sizeof(ReplayPayload)));
+  *job = {job->bytes, JobKind::replay, 0, nullptr, "replay", nullptr};
+  *static_cast<ReplayPayload*>(jobPayload(job)) = {&what};
+  publish(job);
+  for (Block* block : what.blocks) block->lastUse = stream_.issued();
+}
+
+void Device::forget(std::unique_ptr<Recording> what) {
+  allocator_.adopt(what->pool);
+  JobHeader* job = stream_.reserve(static_cast<uint32_t>(sizeof(JobHeader) + 16 + sizeof(ReplayPayload)));
+  *job = {job->bytes, JobKind::forget, 0, nullptr, "forget", nullptr};
+  *static_cast<ReplayPayload*>(jobPayload(job)) = {what.release()};
+  publish(job);
+}
+
+}  // namespace warploom

@@ -1,0 +1,53 @@
+// One device of one environment: its backend, its memory and its stream. All methods belong to the JavaScript thread.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "engine/allocator.h"
+#include "engine/backend.h"
+#include "engine/error.h"
+#include "engine/recording.h"
+#include "engine/stream.h"
+
+namespace warploom {
+
+class Device {
+ public:
+  Device(std::string name, std::unique_ptr<DeviceImpl> impl);
+  ~Device();
+
+  const std::string& name() const { return name_; }
+  DeviceImpl& impl() { return *impl_; }
+  Stream& stream() { return stream_; }
+  Allocator& allocator() { return allocator_; }
+
+  // A block, or null with `error` filled. When memory is short: waits for the stream, returns the cache to the system, and
+  // tries once more.
+  Block* take(std::size_t bytes, const char* op, Error& error);
+
+  // Queues the bytes of `source`, which are copied here, into `block` at `offset`.
+  void upload(Block* block, std::size_t offset, const void* source, std::size_t bytes);
+
+  // Queues a job that settles `completion` with the bytes of block at `offset`, or without any when block is null.
+  void read(Block* block, std::size_t offset, void* target, std::size_t bytes, Completion* completion);
+
+  // Recording: jobs are both run and kept.
+  Recording* recording = nullptr;
+  void beginRecording(Recording* into);
+  void endRecording();
+  void replay(Recording& what);
+  // Gives the recording's memory to the common pool; its jobs are deleted once those already queued have run.
+  void forget(std::unique_ptr<Recording> what);
+
+  // After filling in a job from stream().reserve(): publishes it, moves its blocks' tickets, and records it.
+  void publish(JobHeader* job);
+
+ private:
+  std::string name_;
+  std::unique_ptr<DeviceImpl> impl_;
+  Allocator allocator_;
+  Stream stream_;
+};
+
+}  // namespace warploom

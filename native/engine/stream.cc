@@ -1,0 +1,276 @@
+#include "engine/stream.h"
+
+#include <chrono>
+#include <cstdlib>
+#include <new>
+
+#include "engine/futex.h"
+#include "engine/recording.h"
+
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
+
+namespace warploom {
+namespace {
+
+constexpr auto kSpin = std::chrono::microseconds(50);
+
+void relax() {
+#if defined(__x86_64__)
+  _mm_pause();
+#endif
+}
+
+}  // namespace
+
+Stream::Stream(DeviceImpl& device)
+    : device_(device), context_(device.context()), memory_(new unsigned char[kCapacity + 64]) {
+  ring_ = reinterpret_cast<unsigned char*>((reinterpret_cast<uintptr_t>(memory_.get()) + 63) & ~uintptr_t{63});
+  thread_ = std::thread([this] { work(); });
+}
+
+Stream::~Stream() { stop(); }
+
+JobHeader* Stream::reserve(uint32_t bytes) {
+  bytes = (bytes + 63) & ~uint32_t{63};
+  const uint64_t offset = tail_ & (kCapacity - 1);
+  const uint64_t left = kCapacity - offset;
+  const uint64_t needed = left < bytes ? left + bytes : bytes;
+  while (tail_ + needed - head_.load(std::memory_order_acquire) > kCapacity) {
+    // A full queue blocks the caller: the alternative is memory without bound.
+    waiting_.store(1, std::memory_order_seq_cst);
+    if (tail_ + needed - head_.load(std::memory_order_seq_cst) > kCapacity) futexWait(&waiting_, 1);
+  }
+  if (left < bytes) {
+    auto* skip = reinterpret_cast<JobHeader*>(ring_ + offset);
+    skip->bytes = static_cast<uint32_t>(left);
+    skip->kind = JobKind::skip;
+    tail_ += left;
+  }
+  reserved_ = bytes;
+  auto* job = reinterpret_cast<JobHeader*>(ring_ + (tail_ & (kCapacity - 1)));
+  job->bytes = bytes;
+  return job;
+}
+
+uint64_t Stream::publish() {
+  tail_ += reserved_;
+  // seq_cst on both sides: either this thread sees the flag, or the stream's thread sees the job.
+  published_.store(tail_, std::memory_order_seq_cst);
+  if (parked_.load(std::memory_order_seq_cst) != 0) {
+    parked_.store(0, std::memory_order_seq_cst);
+    futexWakeAll(&parked_);
+  }
+  return tail_;
+}
+
+void Stream::drain() {
+  const uint64_t target = tail_;
+  const auto until = std::chrono::steady_clock::now() + kSpin;
+  while (head_.load(std::memory_order_acquire) < target) {
+    if (std::chrono::steady_clock::now() < until) {
+      relax();
+      continue;
+    }
+    waiting_.store(1, std::memory_order_seq_cst);
+    if (head_.load(std::memory_order_seq_cst) < target) futexWait(&waiting_, 1);
+  }
+}
+
+bool Stream::waitForWork(uint64_t position) {
+  const auto until = std::chrono::steady_clock::now() + kSpin;
+  for (int i = 0;; ++i) {
+    if (published_.load(std::memory_order_acquire) != position) return true;
+    if (stopping_.load(std::memory_order_acquire)) return false;
+    if ((i & 15) == 15 && std::chrono::steady_clock::now() > until) break;
+    relax();
+  }
+  for (;;) {
+    parked_.store(1, std::memory_order_seq_cst);
+    if (published_.load(std::memory_order_seq_cst) != position || stopping_.load(std::memory_order_seq_cst)) {
+      parked_.store(0, std::memory_order_relaxed);
+      return !stopping_.load(std::memory_order_acquire);
+    }
+    futexWait(&parked_, 1);
+  }
+}
+
+void Stream::work() {
+  uint64_t position = 0;
+  while (!stopping_.load(std::memory_order_acquire)) {
+    if (published_.load(std::memory_order_acquire) == position && !waitForWork(position)) break;
+    auto* job = reinterpret_cast<JobHeader*>(ring_ + (position & (kCapacity - 1)));
+    const uint32_t bytes = job->bytes;
+    if (job->kind != JobKind::skip) runOne(job);
+    position += bytes;
+    head_.store(position, std::memory_order_seq_cst);
+    if (waiting_.load(std::memory_order_seq_cst) != 0) {
+      waiting_.store(0, std::memory_order_seq_cst);
+      futexWakeAll(&waiting_);
+    }
+  }
+  // What was never begun still owns memory.
+  const uint64_t end = published_.load(std::memory_order_acquire);
+  while (position < end) {
+    auto* job = reinterpret_cast<JobHeader*>(ring_ + (position & (kCapacity - 1)));
+    position += job->bytes;
+    discard(job);
+  }
+}
+
+void Stream::stop() {
+  if (!thread_.joinable()) return;
+  stopping_.store(true, std::memory_order_seq_cst);
+  context_.cancel();
+  parked_.store(0, std::memory_order_seq_cst);
+  futexWakeAll(&parked_);
+  thread_.join();
+}
+
+void Stream::runOne(JobHeader* job) {
+  switch (job->kind) {
+    case JobKind::op:
+      runOp(job);
+      break;
+    case JobKind::upload: {
+      auto* upload = static_cast<UploadPayload*>(jobPayload(job));
+      const void* source = upload->source != nullptr ? upload->source : upload + 1;
+      device_.copyFromHost(upload->target, source, upload->bytes);
+      if (upload->owned) std::free(upload->source);
+      for (int i = 0; i < job->uses; ++i) {
+        if (jobUses(job)[i].access() == Access::fresh) jobUses(job)[i].block()->poison = 0;
+      }
+      break;
+    }
+    case JobKind::read: {
+      auto* read = static_cast<ReadPayload*>(jobPayload(job));
+      if (const Error* spoiled = poisonOf(job)) {
+        read->completion->error = *spoiled;
+        Error reported;
+        takePendingError(reported);
+      } else if (takePendingError(read->completion->error)) {
+        // An index error of any earlier job: the values cannot be trusted.
+      } else {
+        device_.copyToHost(read->target, read->source, read->bytes);
+      }
+      read->completion->post();
+      break;
+    }
+    case JobKind::notify: {
+      auto* notify = static_cast<NotifyPayload*>(jobPayload(job));
+      takePendingError(notify->completion->error);
+      notify->completion->post();
+      break;
+    }
+    case JobKind::replay:
+      replay(*static_cast<ReplayPayload*>(jobPayload(job))->recording);
+      break;
+    case JobKind::forget:
+      delete static_cast<ReplayPayload*>(jobPayload(job))->recording;
+      break;
+    case JobKind::skip:
+      break;
+  }
+}
+
+void Stream::discard(JobHeader* job) {
+  if (job->kind == JobKind::upload) {
+    auto* upload = static_cast<UploadPayload*>(jobPayload(job));
+    if (upload->owned) std::free(upload->source);
+  } else if (job->kind == JobKind::read) {
+    static_cast<ReadPayload*>(jobPayload(job))->completion->abandon();
+  } else if (job->kind == JobKind::notify) {
+    static_cast<NotifyPayload*>(jobPayload(job))->completion->abandon();
+  } else if (job->kind == JobKind::forget) {
+    delete static_cast<ReplayPayload*>(jobPayload(job))->recording;
+  }
+}
+
+void Stream::runOp(JobHeader* job) {
+  if (!failures_.empty()) {
+    if (const Error* spoiled = poisonOf(job)) {
+      poisonOutputs(job, 1 + static_cast<int32_t>(spoiled - failures_.data()));
+      return;
+    }
+  }
+  context_.scratch_ = job->scratch;
+  std::string message;
+  bool failed = false;
+  try {
+    job->entry->run(jobPayload(job), context_);
+    failed = context_.takeFailure(message);
+  } catch (const std::bad_alloc&) {
+    message = "the host ran out of memory inside the kernel";
+    failed = true;
+  } catch (const std::exception& error) {
+    message = error.what();
+    failed = true;
+  }
+  collectIndexError();
+  if (failed) {
+    Error error;
+    error.code = ErrorCode::failed;
+    error.op = job->name;
+    error.message = message;
+    failures_.push_back(error);
+    everFailed_.store(true, std::memory_order_relaxed);
+    setPending(error);
+    poisonOutputs(job, static_cast<int32_t>(failures_.size()));
+  } else if (!failures_.empty()) {
+    for (int i = 0; i < job->uses; ++i) {
+      if (jobUses(job)[i].access() == Access::fresh) jobUses(job)[i].block()->poison = 0;
+    }
+  }
+}
+
+void Stream::replay(Recording& recording) {
+  auto* at = reinterpret_cast<unsigned char*>(recording.jobs.data());
+  auto* end = at + recording.jobs.size() * sizeof(Recording::Unit);
+  while (at < end && !stopping_.load(std::memory_order_relaxed)) {
+    auto* job = reinterpret_cast<JobHeader*>(at);
+    runOne(job);
+    at += job->bytes;
+  }
+}
+
+const Error* Stream::poisonOf(JobHeader* job) {
+  for (int i = 0; i < job->uses; ++i) {
+    const BlockUse use = jobUses(job)[i];
+    if (use.access() != Access::fresh && use.block()->poison != 0) return &failures_[use.block()->poison - 1];
+  }
+  return nullptr;
+}
+
+void Stream::poisonOutputs(JobHeader* job, int32_t mark) {
+  for (int i = 0; i < job->uses; ++i) {
+    if (jobUses(job)[i].access() != Access::read) jobUses(job)[i].block()->poison = mark;
+  }
+}
+
+void Stream::collectIndexError() {
+  IndexErrorInfo info;
+  if (!context_.takeIndexError(info)) return;
+  Error error;
+  error.code = ErrorCode::index;
+  error.op = info.op;
+  error.value = info.value;
+  error.bound = info.bound;
+  error.message = "index " + std::to_string(info.value) + " is outside [0, " + std::to_string(info.bound) + ")";
+  setPending(error);
+}
+
+void Stream::setPending(const Error& error) {
+  std::lock_guard<std::mutex> lock(pendingMutex_);
+  if (!pending_) pending_ = error;
+}
+
+bool Stream::takePendingError(Error& error) {
+  std::lock_guard<std::mutex> lock(pendingMutex_);
+  if (!pending_) return false;
+  error = pending_;
+  pending_ = Error();
+  return true;
+}
+
+}  // namespace warploom
