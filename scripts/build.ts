@@ -33,13 +33,13 @@ function generate(): void {
 function compile(mode: BuildMode): void {
   const folder = mode === 'test' ? 'build-test' : 'build-cmake';
   const options = mode === 'test' ? ['--CDWARPLOOM_TESTS=ON'] : [];
-  run(bin('cmake-js'), ['build', '--silent', '-O', folder, '--parallel', '2', ...options]);
+  run(bin('cmake-js'), ['build', '-O', folder, '--parallel', '2', ...options]);
   const target = join(root, 'prebuilds', `${process.platform}-${process.arch}`);
   mkdirSync(target, { recursive: true });
   // Replaced, never overwritten: a process that has the old file mapped keeps it whole.
   const addon = join(target, 'warploom.node');
   rmSync(addon, { force: true });
-  copyFileSync(join(root, folder, mode === 'test' ? 'warploom.node' : 'warploom.node'), addon);
+  copyFileSync(join(root, folder, 'Release', 'warploom.node'), addon);
 }
 
 function typescript(): void {
