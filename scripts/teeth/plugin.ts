@@ -1,0 +1,71 @@
+/**
+ * Breaks one op on purpose while tests run, in memory: WARPLOOM_TEETH names a mutant as JSON, and the modules concerned are
+ * rewritten as the test runner loads them. No file changes and nothing is rebuilt.
+ */
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+/** `kernel`: an output of a native op is spoilt after the kernel ran. `gradient`: a rule of an op is. `text`: a line of a module. */
+export type Mutant =
+  | { readonly kind: 'kernel'; readonly op: string; readonly how: 'negate' | 'shift' | 'tail' }
+  | { readonly kind: 'gradient'; readonly op: string; readonly rule: 'grad' | 'backward'; readonly how: 'negate' | 'double' }
+  | { readonly kind: 'text'; readonly file: string; readonly find: string; readonly replace: string };
+
+interface Plugin {
+  name: string;
+  enforce: 'pre';
+  transform(code: string, id: string): string | undefined;
+}
+
+const root = fileURLToPath(new URL('../../', import.meta.url));
+
+export function teethPlugin(): Plugin {
+  const text = process.env['WARPLOOM_TEETH'];
+  const mutant = text ? (JSON.parse(text) as Mutant) : undefined;
+  return {
+    name: 'teeth',
+    enforce: 'pre',
+    transform(code, id) {
+      if (!mutant) return undefined;
+      if (mutant.kind === 'kernel' && id === join(root, 'src', 'addon.ops.ts')) return spoilKernel(code, mutant);
+      if (mutant.kind === 'gradient' && id === join(root, 'src', 'autograd', 'define.ts')) return spoilGradient(code, mutant);
+      if (mutant.kind === 'text' && id === join(root, mutant.file)) {
+        if (!code.includes(mutant.find)) throw new Error(`${mutant.file} does not contain ${mutant.find}`);
+        return code.replace(mutant.find, () => mutant.replace);
+      }
+      return undefined;
+    },
+  };
+}
+
+const saboteur = join(root, 'scripts', 'teeth', 'sabotage.ts');
+
+/** Renames the generated encoder and puts one before it that spoils the first output. */
+function spoilKernel(code: string, { op, how }: Extract<Mutant, { kind: 'kernel' }>): string {
+  const signature = new RegExp(`^export function ${op}\\(device: Device, (.*)\\): (.*) \\{$`, 'm').exec(code);
+  if (!signature) throw new Error(`addon.ops.ts has no op ${op}`);
+  const parameters = signature[1]!.split(', ').map((p) => p.split(': ') as [string, string]);
+  const outputs = parameters.flatMap(([name, type], index) => (type.includes('OutSpec') ? [{ name, index }] : []));
+  const several = outputs.length > 1;
+  return (
+    code.replace(signature[0], `function ${op}_genuine(device: Device, ${signature[1]!}): ${signature[2]!} {`) +
+    `\nimport { sabotage } from ${JSON.stringify(saboteur)};\n` +
+    `const kit = () => ({ ${['neg', 'copy', 'fill', 'logicalNot'].map((k) => `${k}: ${k === op ? `${k}_genuine` : k}`).join(', ')} });\n` +
+    `export function ${op}(device: Device, ...args: any[]): any {\n` +
+    `  return sabotage(${JSON.stringify(how)}, kit(), device, ${op}_genuine, args, ${JSON.stringify(outputs)}, ${several});\n}\n`
+  );
+}
+
+/** Wraps defineOp: the rule of one op returns its first gradient spoilt. */
+function spoilGradient(code: string, { op, rule, how }: Extract<Mutant, { kind: 'gradient' }>): string {
+  const declared = /export function defineOp(<[^(]*)\(/;
+  if (!declared.test(code)) throw new Error('define.ts has no function defineOp');
+  return (
+    code.replace(declared, 'function defineOp_genuine$1(') +
+    `\nexport function defineOp(definition: any): any {\n` +
+    `  if (definition.name !== ${JSON.stringify(op)} || !definition.${rule}) return defineOp_genuine(definition);\n` +
+    `  return defineOp_genuine({ ...definition, ${rule}(...args: any[]) {\n` +
+    `    return definition.${rule}(...args).map((g: any) => (g ? g.${how === 'negate' ? 'neg()' : 'mul(2)'} : g));\n` +
+    `  } });\n}\n`
+  );
+}

@@ -1,0 +1,17 @@
+import { defineConfig } from 'vitest/config';
+import { teethPlugin } from './scripts/teeth/plugin.js';
+
+export default defineConfig({
+  plugins: [teethPlugin()],
+  test: {
+    include: ['test/**/*.test.ts'],
+    // A native crash then fails one file, not the run.
+    pool: 'forks',
+    maxWorkers: 2,
+    testTimeout: 60_000,
+    hookTimeout: 60_000,
+    reporters: process.env['WARPLOOM_TEST_JSON']
+      ? ['default', ['json', { outputFile: process.env['WARPLOOM_TEST_JSON'] }]]
+      : ['default'],
+  },
+});
