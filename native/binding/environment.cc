@@ -1,7 +1,6 @@
 #include "binding/environment.h"
 
 #include <dlfcn.h>
-#include <sched.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -15,12 +14,6 @@ namespace {
 
 // Environments of this process whose CPU device is open: they share out the cores.
 std::atomic<int> computing{0};
-
-int availableCores() {
-  cpu_set_t set;
-  if (sched_getaffinity(0, sizeof(set), &set) == 0) return CPU_COUNT(&set);
-  return 1;
-}
 
 // The memory this process may use: the machine's, or its control group's where that is less.
 std::size_t hostMemory() {
@@ -122,7 +115,7 @@ bool Environment::openDevice(int id) {
     cpu::Options options = cpuOptions_;
     if (options.threads <= 0) options.threads = environmentThreads();
     const int sharers = ++computing;
-    if (options.threads <= 0) options.threads = std::max(1, availableCores() / sharers);
+    if (options.threads <= 0) options.threads = std::max(1, cpu::usableCores() / sharers);
     if (options.isa.empty()) {
       if (const char* isa = std::getenv("WARPLOOM_ISA")) options.isa = isa;
     }

@@ -14,24 +14,6 @@
 namespace warploom::cpu {
 namespace {
 
-// The cores this process may run on: its affinity mask, cut to the quota of its control group where one is set.
-int usableCores() {
-  int cores = 1;
-  cpu_set_t set;
-  CPU_ZERO(&set);
-  if (sched_getaffinity(0, sizeof(set), &set) == 0) cores = CPU_COUNT(&set);
-  if (std::FILE* file = std::fopen("/sys/fs/cgroup/cpu.max", "re")) {
-    long long quota = 0, period = 0;
-    // "max 100000" where there is no quota: then nothing is read as a number.
-    if (std::fscanf(file, "%lld %lld", &quota, &period) == 2 && quota > 0 && period > 0) {
-      const long long allowed = (quota + period - 1) / period;
-      if (allowed < cores) cores = static_cast<int>(allowed);
-    }
-    std::fclose(file);
-  }
-  return cores < 1 ? 1 : cores;
-}
-
 class CpuContext final : public Context {
  public:
   explicit CpuContext(int threads) : pool_(threads) {}
@@ -122,6 +104,23 @@ class CpuDevice final : public DeviceImpl {
 };
 
 }  // namespace
+
+int usableCores() {
+  int cores = 1;
+  cpu_set_t set;
+  CPU_ZERO(&set);
+  if (sched_getaffinity(0, sizeof(set), &set) == 0) cores = CPU_COUNT(&set);
+  if (std::FILE* file = std::fopen("/sys/fs/cgroup/cpu.max", "re")) {
+    long long quota = 0, period = 0;
+    // "max 100000" where there is no quota: then nothing is read as a number.
+    if (std::fscanf(file, "%lld %lld", &quota, &period) == 2 && quota > 0 && period > 0) {
+      const long long allowed = (quota + period - 1) / period;
+      if (allowed < cores) cores = static_cast<int>(allowed);
+    }
+    std::fclose(file);
+  }
+  return cores < 1 ? 1 : cores;
+}
 
 std::unique_ptr<DeviceImpl> openDevice(const Options& options, std::size_t capacity) {
   const int threads = options.threads > 0 ? options.threads : usableCores();

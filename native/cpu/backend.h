@@ -15,6 +15,9 @@ struct Options {
 // A CPU device with a thread pool of its own. Owned by one environment.
 std::unique_ptr<DeviceImpl> openDevice(const Options& options, std::size_t capacity);
 
+// The cores this process may run on: its affinity mask, cut to the quota of its control group where one is set.
+int usableCores();
+
 // What was chosen, for `inspect`.
 int deviceLanes(const DeviceImpl& device);
 std::string deviceIsa(const DeviceImpl& device);

@@ -7,21 +7,22 @@ constexpr std::size_t kSmallest = 64;              // a cache line, and the alig
 constexpr std::size_t kSlabBytes = 1 << 20;        // small blocks are carved from slabs of this size
 constexpr std::size_t kLargestCarved = 32 << 10;   // larger ones come from the system one by one
 
-// Eight classes to each power of two: at most 12.5 % of a block is unused.
+// Whole cache lines, and above 512 bytes eight classes to each power of two: at most 12.5 % of a block is unused.
 int classOf(std::size_t bytes) {
   if (bytes <= kSmallest) return 0;
+  bytes = (bytes + kSmallest - 1) / kSmallest * kSmallest;
   const int exponent = 63 - __builtin_clzll(bytes - 1);  // 2^exponent < bytes <= 2^(exponent + 1)
   const std::size_t step = (std::size_t{1} << exponent) / 8;
   const int sub = static_cast<int>((bytes - (std::size_t{1} << exponent) + step - 1) / step);  // 1..8
   return (exponent - 6) * 8 + sub;
 }
 
+// The inverse, for classes that classOf gives: always whole cache lines.
 std::size_t classBytes(int sizeClass) {
   if (sizeClass == 0) return kSmallest;
   const int exponent = (sizeClass - 1) / 8 + 6;
   const std::size_t sub = static_cast<std::size_t>((sizeClass - 1) % 8 + 1);
-  const std::size_t bytes = (std::size_t{1} << exponent) + sub * ((std::size_t{1} << exponent) / 8);
-  return (bytes + kSmallest - 1) / kSmallest * kSmallest;
+  return (std::size_t{1} << exponent) + sub * ((std::size_t{1} << exponent) / 8);
 }
 
 }  // namespace
