@@ -1,0 +1,299 @@
+// The gradient of a convolution's weights: dw[o, c, kh, kw] sums g x over images and output positions. x is copied into padded
+// planes (gemm/correlate.h), where the positions of one tap are runs of memory, and g is transposed so that output channels fill
+// the vectors. Images are cut into chunks by shape; each chunk has a partial sum of its own, and those are added in order.
+#ifndef WL_ISA
+#include "cpu/prelude.h"
+#define WL_ISA_FILE "cpu/conv2d_weight.cc"
+#include "cpu/foreach_isa.h"
+#else
+#include "cpu/simd.h"
+#include "cpu/gemm/micro.h"
+#include "cpu/gemm/pack.h"
+#include "cpu/gemm/correlate.h"
+
+namespace {
+
+using gemm::ceilDiv;
+using gemm::kChain;
+using gemm::kTileCols;
+using gemm::maxOf;
+using gemm::minOf;
+using gemm::roundUp;
+
+constexpr int64_t kGrainWork = int64_t{1} << 18;        // multiply-adds worth a hand-off
+constexpr int64_t kStripBudget = int64_t{1} << 16;      // elements of g, and of planes, that a lane holds at once
+constexpr int64_t kPartialBudget = int64_t{1} << 22;    // elements of all partial sums, where more than one chunk is wanted
+constexpr int64_t kUnits = 32;                          // shares of work aimed at
+constexpr int64_t kTapsOfShare = 192;                   // rows of dw^T that make repacking g worth it
+
+// One pointer and one accumulator row per tap must fit the registers.
+constexpr int kMaxTaps = gemm::kMaxRows < 8 ? gemm::kMaxRows : 8;
+
+struct Plan {
+  gemm::Planes planes;
+  int64_t images, groups;
+  int64_t outputs, padded;          // output channels of a group, and rounded up to whole vectors
+  int64_t outH, outW;
+  int64_t kernelH, kernelW, taps;   // taps of one channel
+  int64_t strideH, strideW, dilationH, dilationW;
+  int64_t stripRows;
+  int64_t channelBlock, channelBlocks;
+  int64_t chunkImages, chunks;
+  int64_t partial;                  // elements of one chunk's sum: [groups][channels * taps][padded]
+};
+
+template <class T>
+Plan makePlan(const Conv2dBackwardWeightArgs& args) {
+  Plan p = {};
+  p.images = args.g.sizes[0];
+  p.groups = args.groups;
+  p.outputs = args.dw.sizes[0] / args.groups;
+  p.padded = roundUp(p.outputs, kLanes<T>);
+  p.outH = args.g.sizes[2];
+  p.outW = args.g.sizes[3];
+  p.kernelH = args.dw.sizes[2];
+  p.kernelW = args.dw.sizes[3];
+  p.taps = p.kernelH * p.kernelW;
+  p.strideH = args.strideH;
+  p.strideW = args.strideW;
+  p.dilationH = args.dilationH;
+  p.dilationW = args.dilationW;
+  gemm::Planes& s = p.planes;
+  s.channels = args.dw.sizes[1];
+  s.h = args.x.sizes[2];
+  s.w = args.x.sizes[3];
+  s.stepH = args.strideH;
+  s.stepW = args.strideW;
+  s.phasesH = minOf(args.strideH, (p.kernelH - 1) * args.dilationH + 1);
+  s.phasesW = minOf(args.strideW, (p.kernelW - 1) * args.dilationW + 1);
+  s.originH = -args.padH;
+  s.originW = -args.padW;
+  s.cols = p.outW;
+  s.haloH = (p.kernelH - 1) * args.dilationH / args.strideH;
+  s.haloW = (p.kernelW - 1) * args.dilationW / args.strideW;
+
+  p.partial = p.groups * s.channels * p.taps * p.padded;
+  const int64_t wanted = minOf(p.images, ceilDiv(kUnits, maxOf(1, p.groups)));
+  const int64_t affordable = maxOf(1, kPartialBudget / maxOf(1, p.partial));
+  p.chunkImages = maxOf(1, ceilDiv(p.images, maxOf(1, minOf(wanted, affordable))));
+  p.chunks = ceilDiv(p.images, p.chunkImages);
+  const int64_t blocks = ceilDiv(kUnits, maxOf(1, p.groups * p.chunks));
+  p.channelBlock = maxOf(1, maxOf(ceilDiv(kTapsOfShare, maxOf(1, p.taps)), ceilDiv(s.channels, blocks)));
+  p.channelBlock = maxOf(1, minOf(p.channelBlock, s.channels));
+  p.channelBlocks = ceilDiv(s.channels, p.channelBlock);
+  const int64_t perRow = maxOf(p.padded * p.outW, p.channelBlock * s.phasesH * s.phasesW * s.pitch());
+  p.stripRows = maxOf(1, minOf(p.outH, kStripBudget / maxOf(1, perRow)));
+  return p;
+}
+
+template <class T>
+struct Scratch {
+  T* partials;     // [chunks][groups][channels * taps][padded]
+  int64_t* reads;  // [channelBlock * taps] where a tap reads in the planes
+  char* lanes;
+  int64_t perLane;
+  int64_t total;
+};
+
+template <class T>
+struct LaneScratch {
+  T* planes;
+  T* g;  // [panels of vectors][pixels of the strip][width]
+  int64_t total;
+};
+
+template <class T>
+LaneScratch<T> carveLane(const Plan& p, char* base) {
+  gemm::Carver carver = {base, 0};
+  LaneScratch<T> s;
+  s.planes = carver.take<T>(p.planes.size<T>(p.channelBlock, p.stripRows));
+  s.g = carver.take<T>(p.padded * p.stripRows * p.outW);
+  s.total = carver.used;
+  return s;
+}
+
+template <class T>
+Scratch<T> carve(const Plan& p, void* base, int lanes) {
+  gemm::Carver carver = {static_cast<char*>(base), 0};
+  Scratch<T> s;
+  s.partials = carver.take<T>(p.chunks * p.partial);
+  s.reads = carver.take<int64_t>(p.channelBlock * p.taps);
+  s.perLane = carveLane<T>(p, nullptr).total;
+  s.lanes = carver.take<char>(s.perLane * lanes);
+  s.total = carver.used;
+  return s;
+}
+
+// out[t][0, VECTORS vectors) += sum over rows x cols positions of x[reads[t] + r * pitch + c] g[r * cols + c], for TAPS taps.
+// Chains of kChain positions, then chains in order, then the strip as one term.
+template <class T, int TAPS, int VECTORS>
+void tapKernel(int64_t rows, int64_t cols, int64_t pitch, const T* x, const int64_t* reads, const T* g, T* out, int64_t ldo) {
+  using V = VectorOf<T>;
+  constexpr int lanes = kLanes<T>;
+  constexpr int width = lanes * VECTORS;
+  alignas(64) T tile[TAPS * width];
+  bool first = true;
+  int64_t r = 0;
+  int64_t c = 0;
+  while (r < rows) {
+    V acc[TAPS][VECTORS];
+#pragma GCC unroll 8
+    for (int t = 0; t < TAPS; ++t) {
+#pragma GCC unroll 4
+      for (int j = 0; j < VECTORS; ++j) acc[t][j] = V{};
+    }
+    int64_t room = kChain;
+    do {
+      const int64_t piece = minOf(room, cols - c);
+      const T* from[TAPS];
+#pragma GCC unroll 8
+      for (int t = 0; t < TAPS; ++t) from[t] = x + reads[t] + r * pitch + c;
+      for (int64_t k = 0; k < piece; ++k) {
+        V gv[VECTORS];
+#pragma GCC unroll 4
+        for (int j = 0; j < VECTORS; ++j) gv[j] = vload(g + j * lanes);
+        g += width;
+#pragma GCC unroll 8
+        for (int t = 0; t < TAPS; ++t) {
+          const V xv = vset(from[t][k]);
+#pragma GCC unroll 4
+          for (int j = 0; j < VECTORS; ++j) acc[t][j] = vfma(xv, gv[j], acc[t][j]);
+        }
+      }
+      room -= piece;
+      c += piece;
+      if (c == cols) {
+        c = 0;
+        ++r;
+      }
+    } while (room > 0 && r < rows);
+#pragma GCC unroll 8
+    for (int t = 0; t < TAPS; ++t) {
+#pragma GCC unroll 4
+      for (int j = 0; j < VECTORS; ++j) {
+        T* at = tile + t * width + j * lanes;
+        vstore(at, first ? acc[t][j] : vload(at) + acc[t][j]);
+      }
+    }
+    first = false;
+  }
+  if (first) return;
+  for (int t = 0; t < TAPS; ++t) {
+    for (int j = 0; j < VECTORS; ++j) {
+      T* at = out + t * ldo + j * lanes;
+      vstore(at, vload(at) + vload(tile + t * width + j * lanes));
+    }
+  }
+}
+
+template <class T>
+using TapKernel = void (*)(int64_t rows, int64_t cols, int64_t pitch, const T* x, const int64_t* reads, const T* g, T* out,
+                           int64_t ldo);
+
+template <class T, int VECTORS, int... I>
+TapKernel<T> tapKernelOf(int64_t taps, std::integer_sequence<int, I...>) {
+  constexpr TapKernel<T> table[] = {tapKernel<T, I + 1, VECTORS>...};
+  return table[taps - 1];
+}
+
+template <class T>
+TapKernel<T> chooseTapKernel(int64_t taps, int64_t vectors) {
+  const auto counts = std::make_integer_sequence<int, kMaxTaps>();
+  return vectors == 1 ? tapKernelOf<T, 1>(taps, counts) : tapKernelOf<T, 2>(taps, counts);
+}
+
+// The sum of one chunk of images for one group and one block of channels.
+template <class T>
+void sumUnit(const Plan& p, const Scratch<T>& s, const LaneScratch<T>& lane, const T* g, const T* x, int64_t unit,
+             Context& context) {
+  const int64_t block = unit % p.channelBlocks;
+  const int64_t group = unit / p.channelBlocks % p.groups;
+  const int64_t chunk = unit / p.channelBlocks / p.groups;
+  const int64_t channel = block * p.channelBlock;
+  const int64_t channels = minOf(p.channelBlock, p.planes.channels - channel);
+  const int64_t allTaps = channels * p.taps;
+  T* out = s.partials + chunk * p.partial + (group * p.planes.channels + channel) * p.taps * p.padded;
+  for (int64_t i = 0; i < allTaps * p.padded; ++i) out[i] = T(0);
+
+  const int64_t positions = p.outH * p.outW;
+  const int64_t imageEnd = minOf(p.images, (chunk + 1) * p.chunkImages);
+  const int64_t tapPanel = ceilDiv(allTaps, ceilDiv(allTaps, kMaxTaps));
+  for (int64_t image = chunk * p.chunkImages; image < imageEnd; ++image) {
+    const T* gImage = g + (image * p.groups + group) * p.outputs * positions;
+    const T* xImage = x + ((image * p.groups + group) * p.planes.channels + channel) * p.planes.h * p.planes.w;
+    for (int64_t r0 = 0; r0 < p.outH; r0 += p.stripRows) {
+      if (context.cancelled()) return;
+      const int64_t rows = minOf(p.stripRows, p.outH - r0);
+      const int64_t pixels = rows * p.outW;
+      gemm::copyPlanes<T>(p.planes, xImage, channels, r0, rows, p.stripRows, lane.planes);
+      // Without a halo the rows join into one run.
+      const bool joined = p.planes.haloW == 0;
+      for (int64_t o = 0; o < p.padded; o += kTileCols<T>) {
+        const int64_t width = minOf(kTileCols<T>, p.padded - o);
+        T* packed = lane.g + o * pixels;
+        gemm::packPanel<T>(packed, width, minOf(width, p.outputs - o), pixels, gImage + o * positions + r0 * p.outW, positions, 1);
+        for (int64_t tap = 0; tap < allTaps; tap += tapPanel) {
+          const int64_t count = minOf(tapPanel, allTaps - tap);
+          const auto kernel = chooseTapKernel<T>(count, width / kLanes<T>);
+          kernel(joined ? 1 : rows, joined ? pixels : p.outW, p.planes.pitch(), lane.planes, s.reads + tap, packed,
+                 out + tap * p.padded + o, p.padded);
+        }
+      }
+    }
+  }
+}
+
+template <class T>
+void backwardWeight(const Conv2dBackwardWeightArgs& args, Context& context) {
+  const Plan p = makePlan<T>(args);
+  const int64_t allTaps = p.planes.channels * p.taps;
+  if (p.groups * p.outputs * allTaps == 0) return;
+  const Scratch<T> s = carve<T>(p, context.scratch(), context.lanes());
+  const int64_t planeSize = p.planes.planeSize(p.stripRows);
+  for (int64_t i = 0; i < p.channelBlock * p.taps; ++i) {
+    const int64_t h = i / p.kernelW % p.kernelH * p.dilationH;
+    const int64_t w = i % p.kernelW * p.dilationW;
+    const int64_t phase = h % p.strideH * p.planes.phasesW + w % p.strideW;
+    s.reads[i] = (i / p.taps * p.planes.phasesH * p.planes.phasesW + phase) * planeSize + h / p.strideH * p.planes.pitch() +
+                 w / p.strideW;
+  }
+  const T* g = static_cast<const T*>(args.g.data);
+  const T* x = static_cast<const T*>(args.x.data);
+  const int64_t unitWork = p.chunkImages * p.outH * p.outW * p.channelBlock * p.taps * p.padded;
+  context.parallel(p.chunks * p.groups * p.channelBlocks, maxOf(1, kGrainWork / maxOf(1, unitWork)),
+                   [&](int64_t begin, int64_t end, int lane) {
+    const LaneScratch<T> own = carveLane<T>(p, s.lanes + lane * s.perLane);
+    for (int64_t unit = begin; unit < end; ++unit) sumUnit<T>(p, s, own, g, x, unit, context);
+  });
+  T* dw = static_cast<T*>(args.dw.data);
+  context.parallel(p.groups * p.outputs, maxOf(1, (int64_t{1} << 15) / (allTaps * maxOf(1, p.chunks))),
+                   [&](int64_t begin, int64_t end, int) {
+    for (int64_t row = begin; row < end; ++row) {
+      const T* from = s.partials + row / p.outputs * allTaps * p.padded + row % p.outputs;
+      for (int64_t tap = 0; tap < allTaps; ++tap) {
+        T sum = 0;
+        for (int64_t chunk = 0; chunk < p.chunks; ++chunk) sum += from[chunk * p.partial + tap * p.padded];
+        dw[row * allTaps + tap] = sum;
+      }
+    }
+  });
+}
+
+}  // namespace
+
+namespace ops {
+
+void conv2dBackwardWeight(const Conv2dBackwardWeightArgs& args, Context& context) {
+  if (args.dw.dtype == DType::float32) return backwardWeight<float>(args, context);
+  if (args.dw.dtype == DType::float64) return backwardWeight<double>(args, context);
+  context.fail("conv2dBackwardWeight", "takes float32 or float64; convert the operands first");
+}
+
+int64_t conv2dBackwardWeightScratch(const Conv2dBackwardWeightArgs& args, int lanes) {
+  if (args.dw.dtype == DType::float32) return carve<float>(makePlan<float>(args), nullptr, lanes).total;
+  if (args.dw.dtype == DType::float64) return carve<double>(makePlan<double>(args), nullptr, lanes).total;
+  return 0;
+}
+
+}  // namespace ops
+#endif

@@ -1,0 +1,50 @@
+// Where a finished tile goes: y = act(y + tile + bias). Needs micro.h.
+namespace gemm {
+
+template <class T>
+WL_INLINE VectorOf<T> activate(VectorOf<T> x, Activation activation) {
+  const T half = T(0.5);
+  switch (activation) {
+    case Activation::relu:
+      return x < T(0) ? VectorOf<T>{} : x;  // NaN passes, as in PyTorch
+    case Activation::gelu:
+      return half * x * (T(1) + verf(x * T(0.70710678118654752440)));
+    case Activation::geluTanh:
+      return half * x * (T(1) + vtanh(T(0.79788456080286535588) * (x + T(0.044715) * x * x * x)));
+    default:
+      return x;
+  }
+}
+
+// Writes rows x cols of a tile (row pitch `pitch`, a multiple of the vector) to y. `add`: y already holds earlier blocks of k (or
+// is accumulated into). `last`: the sum is complete, so bias and activation follow. bias is already at the tile's first column.
+template <class T>
+void storeTile(const T* tile, int64_t pitch, int64_t rows, int64_t cols, T* y, int64_t ldy, bool add, bool last,
+               const T* bias, T* pre, int64_t ldp, Activation activation) {
+  using V = VectorOf<T>;
+  constexpr int64_t lanes = kLanes<T>;
+  const bool plain = !last || (!bias && !pre && activation == Activation::none);
+  for (int64_t j = 0; j < cols; j += lanes) {
+    const int64_t n = minOf(lanes, cols - j);
+    if (plain) {
+      for (int64_t i = 0; i < rows; ++i) {
+        V v = vload(tile + i * pitch + j);
+        T* at = y + i * ldy + j;
+        if (add) v = loadPart(at, n) + v;
+        storePart(at, v, n);
+      }
+      continue;
+    }
+    const V b = bias ? loadPart(bias + j, n) : V{};
+    for (int64_t i = 0; i < rows; ++i) {
+      V v = vload(tile + i * pitch + j);
+      T* at = y + i * ldy + j;
+      if (add) v = loadPart(at, n) + v;
+      if (bias) v += b;
+      if (pre) storePart(pre + i * ldp + j, v, n);
+      storePart(at, activate<T>(v, activation), n);
+    }
+  }
+}
+
+}  // namespace gemm
