@@ -17,7 +17,7 @@ typedef uint32_t vuint32 __attribute__((vector_size(WL_VECTOR_BYTES)));
 typedef uint64_t vuint64 __attribute__((vector_size(WL_VECTOR_BYTES)));
 typedef float vfloatHalf __attribute__((vector_size(WL_VECTOR_BYTES / 2)));
 
-// Vector<T>::type, ::mask (what a comparison gives), ::lanes.
+// Vector<T>::type, ::mask (what a comparison gives), ::bytes (as many lanes of one byte), ::lanes.
 template <class T>
 struct Vector;
 #define WL_VECTOR(T, V, M)                                    \
@@ -26,12 +26,14 @@ struct Vector;
     using type = V;                                           \
     using mask = M;                                           \
     static constexpr int lanes = WL_VECTOR_BYTES / sizeof(T); \
+    typedef uint8_t bytes __attribute__((vector_size(lanes))); \
   };
 WL_VECTOR(float, vfloat, vint32)
 WL_VECTOR(double, vdouble, vint64)
 WL_VECTOR(int32_t, vint32, vint32)
 WL_VECTOR(int64_t, vint64, vint64)
 WL_VECTOR(uint32_t, vuint32, vint32)
+WL_VECTOR(uint64_t, vuint64, vint64)
 WL_VECTOR(uint8_t, vuint8, vint8)
 #undef WL_VECTOR
 template <class T>
@@ -256,8 +258,9 @@ WL_INLINE vfloat vscale2(vfloat x, vint32 n) {
 #endif
 }
 
-// e^x, within 1.5 ulp. Range reduction after Cody and Waite; coefficients of Cephes' expf (Moshier).
-WL_INLINE vfloat vexp(vfloat x) {
+// e^(x + low), within 1.5 ulp, where low is what x lost by rounding. Range reduction after Cody and Waite; coefficients of
+// Cephes' expf (Moshier).
+WL_INLINE vfloat vexpSum(vfloat x, vfloat low) {
   // Beyond these the result is infinite or 0 anyhow; NaN passes.
   const vfloat bounded = vmin(vmax(x, vset(-104.0f)), vset(89.0f));
   // Adding 1.5 * 2^23 rounds to an integer and leaves it in the low bits.
@@ -265,7 +268,7 @@ WL_INLINE vfloat vexp(vfloat x) {
   const vint32 n = vbits<vint32>(shifted) - 0x4b400000;
   const vfloat nf = shifted - 12582912.0f;
   vfloat r = vfma(nf, vset(-0.693359375f), bounded);
-  r = vfma(nf, vset(2.12194440e-4f), r);
+  r = vfma(nf, vset(2.12194440e-4f), r) + low;
   vfloat p = vset(1.9875691500e-4f);
   p = vfma(p, r, vset(1.3981999507e-3f));
   p = vfma(p, r, vset(8.3334519073e-3f));
@@ -276,6 +279,8 @@ WL_INLINE vfloat vexp(vfloat x) {
   // For a NaN the bits above are no exponent: keep the scale harmless.
   return vscale2(p, x != x ? vint32{} : n);
 }
+
+WL_INLINE vfloat vexp(vfloat x) { return vexpSum(x, vfloat{}); }
 
 // Natural logarithm, within 1.5 ulp; log(0) = -inf, of a negative NaN. Coefficients of Cephes' logf (Moshier).
 WL_INLINE vfloat vlog(vfloat x) {
