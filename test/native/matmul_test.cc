@@ -1,0 +1,361 @@
+// matmul against plain loops in double, over every instruction set and 1, 2 and 3 threads.
+#include "native/check.h"
+
+using namespace warploom;
+using namespace warploom::test;
+
+namespace {
+
+// A fixed sequence in [-0.5, 0.5), or in [0, 1) for sums of one sign.
+template <class T>
+std::vector<T> numbers(int64_t n, uint32_t seed, bool positive = false) {
+  std::vector<T> v(static_cast<std::size_t>(n));
+  uint32_t s = seed * 2654435761u + 12345u;
+  for (T& x : v) {
+    s = s * 1664525u + 1013904223u;
+    x = static_cast<T>(s >> 8) / static_cast<T>(1 << 24) - (positive ? T(0) : T(0.5));
+  }
+  return v;
+}
+
+template <class T>
+constexpr DType dtypeOf() {
+  if (std::is_same<T, float>::value) return DType::float32;
+  if (std::is_same<T, double>::value) return DType::float64;
+  return std::is_same<T, int32_t>::value ? DType::int32 : DType::int64;
+}
+
+double act(double x, Activation activation) {
+  switch (activation) {
+    case Activation::relu:
+      return x < 0 ? 0 : x;
+    case Activation::gelu:
+      return 0.5 * x * std::erfc(-x / std::sqrt(2.0));
+    case Activation::geluTanh:
+      return 0.5 * x * (1 + std::tanh(std::sqrt(2 / M_PI) * (x + 0.044715 * x * x * x)));
+    default:
+      return x;
+  }
+}
+
+struct Shape {
+  int64_t m, n, k;
+};
+
+struct Options {
+  bool transposeA = false, transposeB = false, bias = false, pre = false, accumulate = false, positive = false;
+  int64_t offset = 0;  // elements before each operand
+  int64_t gap = 0;     // extra elements after each row of a, b and y
+  Activation activation = Activation::none;
+};
+
+template <class T>
+struct Product {
+  std::vector<T> a, b, bias, y, pre;
+  MatmulArgs args = {};
+  int64_t ldy = 0;
+
+  Product(Shape s, Options o, uint32_t seed = 1) {
+    const int64_t lda = (o.transposeA ? s.m : s.k) + o.gap;
+    const int64_t ldb = (o.transposeB ? s.k : s.n) + o.gap;
+    ldy = s.n + o.gap;
+    a = numbers<T>(o.offset + lda * (o.transposeA ? s.k : s.m) + 1, seed, o.positive);
+    b = numbers<T>(o.offset + ldb * (o.transposeB ? s.n : s.k) + 1, seed + 1, o.positive);
+    bias = numbers<T>(s.n + 1, seed + 2);
+    y = numbers<T>(o.offset + ldy * s.m + 1, seed + 3);
+    pre.assign(y.size(), T(-7));
+    const DType d = dtypeOf<T>();
+    args.a = stridedView<In>(a.data() + o.offset, d, {s.m, s.k}, {o.transposeA ? 1 : lda, o.transposeA ? lda : 1});
+    args.b = stridedView<In>(b.data() + o.offset, d, {s.k, s.n}, {o.transposeB ? 1 : ldb, o.transposeB ? ldb : 1});
+    args.bias = o.bias ? viewOf<OptIn>(bias.data(), d, {s.n}) : absent<OptIn>();
+    args.y = stridedView<Out>(y.data() + o.offset, d, {s.m, s.n}, {ldy, 1});
+    args.pre = o.pre ? stridedView<OptOut>(pre.data() + o.offset, d, {s.m, s.n}, {ldy, 1}) : absent<OptOut>();
+    args.activation = static_cast<int64_t>(o.activation);
+    args.accumulate = o.accumulate;
+  }
+  double at(const View& v, int64_t i, int64_t j) const {
+    return static_cast<double>(v.as<T>()[i * v.strides[0] + j * v.strides[1]]);
+  }
+};
+
+// Runs the product and holds every element to 4 eps (|A| |B|), as well as what lies between the rows to what was there.
+template <class T>
+std::vector<T> checkProduct(DeviceImpl& device, Shape s, Options o) {
+  Note shape("M " + std::to_string(s.m) + ", N " + std::to_string(s.n) + ", K " + std::to_string(s.k));
+  Product<T> p(s, o);
+  const std::vector<T> before = p.y;
+  runOp(device, OpId::matmul, p.args);
+  const double eps = std::numeric_limits<T>::epsilon();
+  std::size_t untouched = static_cast<std::size_t>(o.offset);
+  for (int64_t i = 0; i < s.m; ++i) {
+    for (int64_t j = 0; j < s.n; ++j) {
+      double sum = 0, size = 0;
+      for (int64_t k = 0; k < s.k; ++k) {
+        const double term = p.at(p.args.a, i, k) * p.at(p.args.b, k, j);
+        sum += term;
+        size += std::fabs(term);
+      }
+      const std::size_t at = static_cast<std::size_t>(o.offset + i * p.ldy + j);
+      if (o.accumulate) sum += static_cast<double>(before[at]), size += std::fabs(static_cast<double>(before[at]));
+      if (o.bias) sum += static_cast<double>(p.bias[static_cast<std::size_t>(j)]), size += 1;
+      if (o.pre) CHECK_NEAR(static_cast<double>(p.pre[at]), sum, 4 * eps * size);
+      CHECK_NEAR(static_cast<double>(p.y[at]), act(sum, o.activation),
+                 4 * eps * size * (o.activation == Activation::none ? 1 : 2));
+    }
+    for (int64_t j = s.n; j < p.ldy; ++j) {
+      untouched = static_cast<std::size_t>(o.offset + i * p.ldy + j);
+      CHECK(p.y[untouched] == before[untouched]);
+    }
+  }
+  CHECK(p.y.back() == before.back());
+  return p.y;
+}
+
+// Results per instruction set, so that thread counts can be compared bit for bit.
+template <class T>
+class SameBits {
+ public:
+  void add(DeviceImpl& device, const std::vector<T>& y) {
+    const std::string isa = cpu::deviceIsa(device);
+    if (isa != isa_) {
+      isa_ = isa;
+      first_ = y;
+      return;
+    }
+    CHECK(first_.size() == y.size() && std::memcmp(first_.data(), y.data(), y.size() * sizeof(T)) == 0);
+  }
+
+ private:
+  std::string isa_;
+  std::vector<T> first_;
+};
+
+template <class T>
+void checkShapes(const std::vector<Shape>& shapes, Options o) {
+  for (const Shape& s : shapes) {
+    SameBits<T> same;
+    forEachDevice([&](DeviceImpl& device) { same.add(device, checkProduct<T>(device, s, o)); });
+  }
+}
+
+const std::vector<Shape> kShapes = {{1, 1, 1},   {1, 33, 65},  {33, 1, 65},   {31, 33, 65}, {65, 31, 33}, {33, 65, 0},
+                                    {3, 5, 4097}, {1, 40, 4097}, {40, 1, 4097}, {100, 7, 70}, {7, 100, 70}, {130, 129, 257}};
+
+}  // namespace
+
+TEST(matmul_float32_all_layouts) {
+  for (const bool transposeA : {false, true}) {
+    for (const bool transposeB : {false, true}) {
+      Options o;
+      o.transposeA = transposeA;
+      o.transposeB = transposeB;
+      checkShapes<float>(kShapes, o);
+    }
+  }
+}
+
+TEST(matmul_float64) {
+  Options o;
+  o.transposeB = true;
+  checkShapes<double>(kShapes, o);
+}
+
+TEST(matmul_offset_and_row_gaps) {
+  Options o;
+  o.offset = 1;
+  o.gap = 3;
+  checkShapes<float>(kShapes, o);
+}
+
+TEST(matmul_sums_of_one_sign) {
+  Options o;
+  o.positive = true;
+  checkShapes<float>({{33, 40, 64}, {33, 40, 256}, {1, 700, 256}, {9, 33, 4097}}, o);
+}
+
+TEST(matmul_epilogues) {
+  for (const Activation activation : {Activation::none, Activation::relu, Activation::gelu, Activation::geluTanh}) {
+    Options o;
+    o.bias = true;
+    o.pre = true;
+    o.gap = 1;
+    o.activation = activation;
+    checkShapes<float>({{5, 37, 300}, {37, 5, 300}, {4, 3, 0}, {1, 1, 1}}, o);
+    checkShapes<double>({{5, 37, 300}}, o);
+  }
+}
+
+TEST(matmul_accumulates) {
+  Options o;
+  o.accumulate = true;
+  checkShapes<float>({{33, 31, 600}, {31, 3, 65}, {3, 31, 0}}, o);
+}
+
+// Large enough for several blocks in each dimension, against a sample of the elements.
+TEST(matmul_several_blocks) {
+  const Shape s = {2000, 330, 300};
+  SameBits<float> same;
+  forEachDevice([&](DeviceImpl& device) {
+    Product<float> p(s, Options{});
+    runOp(device, OpId::matmul, p.args);
+    for (int64_t e = 0; e < 3000; ++e) {
+      const int64_t i = e * 7919 % s.m, j = e * 104729 % s.n;
+      double sum = 0, size = 0;
+      for (int64_t k = 0; k < s.k; ++k) {
+        const double term = p.at(p.args.a, i, k) * p.at(p.args.b, k, j);
+        sum += term;
+        size += std::fabs(term);
+      }
+      CHECK_NEAR(p.at(p.args.y, i, j), sum, 4 * 1.2e-7 * size);
+    }
+    same.add(device, p.y);
+  });
+}
+
+// A row or a column of a large product has the bits that it has alone: no path sums in another order.
+TEST(matmul_element_does_not_depend_on_m_or_n) {
+  for (const int64_t k : {1, 70, 300, 1025}) {
+    for (const bool transposeB : {false, true}) {
+      forEachDevice([&](DeviceImpl& device) {
+        Note depth("K " + std::to_string(k));
+        Options o;
+        o.transposeB = transposeB;
+        const Shape s = {210, 150, k};
+        Product<float> whole(s, o);
+        runOp(device, OpId::matmul, whole.args);
+        for (const int64_t rows : {1, 2, 13, 60}) {
+          for (const int64_t cols : {1, 3, 17, 40}) {
+            const int64_t i0 = 91, j0 = 77;
+            std::vector<float> y(static_cast<std::size_t>(rows * cols));
+            MatmulArgs part = whole.args;
+            part.a.data = whole.args.a.as<float>() + i0 * part.a.strides[0];
+            part.b.data = whole.args.b.as<float>() + j0 * part.b.strides[1];
+            part.a.sizes[0] = rows;
+            part.b.sizes[1] = cols;
+            part.y = viewOf<Out>(y.data(), DType::float32, {rows, cols});
+            runOp(device, OpId::matmul, part);
+            bool equal = true;
+            for (int64_t i = 0; i < rows; ++i) {
+              equal = equal && std::memcmp(&y[static_cast<std::size_t>(i * cols)],
+                                           &whole.y[static_cast<std::size_t>((i0 + i) * s.n + j0)],
+                                           static_cast<std::size_t>(cols) * sizeof(float)) == 0;
+            }
+            CHECK(equal);
+          }
+        }
+      });
+    }
+  }
+}
+
+// [2, 3, M, K] x [K, N] broadcast in several ways, and the views of attention: [B, T, H, D] seen as [B, H, T, D].
+TEST(matmul_batches) {
+  const int64_t m = 9, n = 21, k = 34;
+  const auto a = numbers<float>(6 * m * k, 1);
+  const auto b = numbers<float>(6 * k * n, 2);
+  struct Case {
+    std::vector<int64_t> a, b;  // strides
+  };
+  const std::vector<Case> all = {
+      {{3 * m * k, m * k, k, 1}, {3 * k * n, k * n, n, 1}},  // plain
+      {{3 * m * k, m * k, k, 1}, {0, 0, n, 1}},              // one b: rows run on
+      {{3 * m * k, m * k, k, 1}, {0, 0, 1, k}},              // one transposed b
+      {{0, m * k, k, 1}, {k * n, 0, n, 1}},                  // each broadcast along one dim
+      {{3 * m * k, k, 3 * k, 1}, {3 * k * n, n, 3 * n, 1}},  // heads between rows
+  };
+  for (const Case& c : all) {
+    SameBits<float> same;
+    forEachDevice([&](DeviceImpl& device) {
+      std::vector<float> y(static_cast<std::size_t>(6 * m * n));
+      MatmulArgs args = {};
+      args.a = stridedView<In>(const_cast<float*>(a.data()), DType::float32, {2, 3, m, k}, c.a);
+      args.b = stridedView<In>(const_cast<float*>(b.data()), DType::float32, {2, 3, k, n}, c.b);
+      args.bias = absent<OptIn>();
+      args.pre = absent<OptOut>();
+      args.y = viewOf<Out>(y.data(), DType::float32, {2, 3, m, n});
+      runOp(device, OpId::matmul, args);
+      for (int64_t e = 0; e < 6 * m * n; ++e) {
+        const int64_t j = e % n, i = e / n % m, q = e / n / m % 3, p = e / n / m / 3;
+        double sum = 0;
+        for (int64_t t = 0; t < k; ++t) {
+          sum += static_cast<double>(a[static_cast<std::size_t>(p * c.a[0] + q * c.a[1] + i * c.a[2] + t * c.a[3])]) *
+                 static_cast<double>(b[static_cast<std::size_t>(p * c.b[0] + q * c.b[1] + t * c.b[2] + j * c.b[3])]);
+        }
+        CHECK_NEAR(static_cast<double>(y[static_cast<std::size_t>(e)]), sum, 2e-6);
+      }
+      same.add(device, y);
+    });
+  }
+}
+
+TEST(matmul_rank_eight_and_empty) {
+  forEachDevice([&](DeviceImpl& device) {
+    const std::vector<int64_t> sizes = {2, 1, 2, 1, 2, 2, 2, 3};
+    auto a = numbers<double>(16 * 2 * 3, 1);
+    auto b = numbers<double>(16 * 3 * 2, 2);
+    std::vector<double> y(16 * 4, -1);
+    MatmulArgs args = {};
+    args.a = viewOf<In>(a.data(), DType::float64, {2, 1, 2, 1, 2, 2, 2, 3});
+    args.b = viewOf<In>(b.data(), DType::float64, {2, 1, 2, 1, 2, 2, 3, 2});
+    args.bias = absent<OptIn>();
+    args.pre = absent<OptOut>();
+    args.y = viewOf<Out>(y.data(), DType::float64, {2, 1, 2, 1, 2, 2, 2, 2});
+    runOp(device, OpId::matmul, args);
+    for (std::size_t e = 0; e < y.size(); ++e) {
+      const std::size_t batch = e / 4, i = e / 2 % 2, j = e % 2;
+      double sum = 0;
+      for (std::size_t t = 0; t < 3; ++t) sum += a[batch * 6 + i * 3 + t] * b[batch * 6 + t * 2 + j];
+      CHECK_NEAR(y[e], sum, 1e-14);
+    }
+    for (const Shape s : {Shape{0, 3, 4}, Shape{3, 0, 4}, Shape{0, 0, 0}}) {
+      Product<float> p(s, Options{});
+      runOp(device, OpId::matmul, p.args);
+    }
+  });
+}
+
+TEST(matmul_infinity_and_nan_pass) {
+  forEachDevice([&](DeviceImpl& device) {
+    Product<float> p({17, 19, 40}, Options{});
+    p.a[3 * 40 + 5] = INFINITY;
+    p.a[9 * 40 + 1] = NAN;
+    p.args.activation = static_cast<int64_t>(Activation::relu);
+    runOp(device, OpId::matmul, p.args);
+    for (std::size_t j = 0; j < 19; ++j) {
+      CHECK(p.y[3 * 19 + j] == (p.b[5 * 19 + j] > 0 ? INFINITY : 0));
+      CHECK(std::isnan(p.y[9 * 19 + j]));
+      CHECK(std::isfinite(p.y[8 * 19 + j]));
+    }
+  });
+}
+
+template <class T>
+void checkIntegers() {
+  forEachDevice([&](DeviceImpl& device) {
+    for (const Shape s : {Shape{5, 7, 9}, Shape{40, 3, 70}}) {
+      std::vector<T> a(static_cast<std::size_t>(s.m * s.k)), b(static_cast<std::size_t>(s.k * s.n));
+      for (std::size_t i = 0; i < a.size(); ++i) a[i] = static_cast<T>(i * 37 % 19) - 9;
+      for (std::size_t i = 0; i < b.size(); ++i) b[i] = static_cast<T>(i * 53 % 23) - 11;
+      std::vector<T> y(static_cast<std::size_t>(s.m * s.n), T(100));
+      MatmulArgs args = {};
+      args.a = viewOf<In>(a.data(), dtypeOf<T>(), {s.m, s.k});
+      args.b = viewOf<In>(b.data(), dtypeOf<T>(), {s.k, s.n});
+      args.bias = absent<OptIn>();
+      args.pre = absent<OptOut>();
+      args.y = viewOf<Out>(y.data(), dtypeOf<T>(), {s.m, s.n});
+      runOp(device, OpId::matmul, args);
+      for (int64_t e = 0; e < s.m * s.n; ++e) {
+        T sum = 0;
+        for (int64_t k = 0; k < s.k; ++k) {
+          sum += a[static_cast<std::size_t>(e / s.n * s.k + k)] * b[static_cast<std::size_t>(k * s.n + e % s.n)];
+        }
+        CHECK(y[static_cast<std::size_t>(e)] == sum);
+      }
+    }
+  });
+}
+
+TEST(matmul_integers) {
+  checkIntegers<int32_t>();
+  checkIntegers<int64_t>();
+}
