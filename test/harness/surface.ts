@@ -17,7 +17,7 @@ export type Claim = readonly string[] | { readonly reason: string };
 
 export interface Row {
   readonly name: string;
-  readonly kind: 'op' | 'function' | 'class' | 'object' | 'constant';
+  readonly kind: 'op' | 'function' | 'class' | 'object' | 'method';
   readonly claims: Readonly<Partial<Record<Column, Claim>>>;
 }
 
