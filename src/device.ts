@@ -1,0 +1,115 @@
+/** Devices by name. One frozen object per device, so `===` compares them. */
+import { addon } from './addon.js';
+import { DeviceError, fromNative, NotSupportedError, type WarploomError } from './errors.js';
+
+export class Device {
+  /** place in the addon's list of devices */
+  readonly id: number;
+  /** 'cpu', 'cuda' or the name of a plug-in back end */
+  readonly type: string;
+  readonly index: number;
+  /** 'cpu', 'cuda', 'cuda:1' */
+  readonly name: string;
+
+  /** @internal */
+  constructor(id: number, name: string) {
+    const [type, index] = name.split(':');
+    this.id = id;
+    this.type = type!;
+    this.index = index === undefined ? 0 : Number(index);
+    this.name = name;
+    Object.freeze(this);
+  }
+
+  toString(): string {
+    return this.name;
+  }
+}
+
+/** A device, its name ('cpu', 'cuda', 'cuda:1'), or 'auto' for the best one present. */
+export type DeviceLike = Device | string;
+
+const opened = new Map<string, Device>();
+let chosen: Device | undefined;
+
+function failureLine(error: WarploomError): string {
+  return `warploom: a result that nothing read had failed: ${error.name}: ${error.message}\n`;
+}
+
+/** At exit, a device's error that no read has reported is told once: it would be lost otherwise. */
+function reportAtExit(): void {
+  for (const device of opened.values()) {
+    const info = addon().takeError(device.id);
+    if (info !== null) process.stderr.write(failureLine(fromNative(info)));
+  }
+}
+
+function openByName(name: string): Device {
+  const key = name.endsWith(':0') ? name.slice(0, -2) : name;
+  const known = opened.get(key);
+  if (known) return known;
+  const names = addon().deviceNames();
+  const id = names.indexOf(key);
+  if (id < 0) {
+    throw new DeviceError(`there is no device '${name}'`, { hint: `Present: ${names.join(', ')}.` });
+  }
+  const status = addon().openDevice(id);
+  if (status < 0) throw fromNative(addon().lastError());
+  if (opened.size === 0) process.once('exit', reportAtExit);
+  const device = new Device(id, key);
+  opened.set(key, device);
+  return device;
+}
+
+/**
+ * The device of that name, opened at first use. Without a name: the default device.
+ * @throws DeviceError when there is none of that name; the message lists those present.
+ */
+export function device(name?: DeviceLike): Device {
+  if (name === undefined) return (chosen ??= openByName(initialName()));
+  if (name instanceof Device) return name;
+  if (typeof name !== 'string') throw new DeviceError(`a device is named by a string, not ${typeof name}`);
+  return openByName(name === 'auto' ? bestName() : name);
+}
+
+function bestName(): string {
+  return (
+    addon()
+      .deviceNames()
+      .find((name) => name.startsWith('cuda')) ?? 'cpu'
+  );
+}
+
+function initialName(): string {
+  const wanted = process.env['WARPLOOM_DEVICE'];
+  return !wanted || wanted === 'auto' ? bestName() : wanted;
+}
+
+/** The device of tensors that name none: WARPLOOM_DEVICE, else the best one present. */
+export function defaultDevice(): Device {
+  return device();
+}
+
+export function setDefaultDevice(name: DeviceLike): Device {
+  return (chosen = device(name));
+}
+
+/** Names of the devices that can be used here. */
+export function devices(): string[] {
+  return addon().deviceNames();
+}
+
+/** Devices opened so far. */
+export function openedDevices(): readonly Device[] {
+  return [...opened.values()];
+}
+
+/** Threads and instruction set of the CPU device; WARPLOOM_THREADS and WARPLOOM_ISA mean the same. */
+export function configureCpu(options: { threads?: number; isa?: 'baseline' | 'avx2' | 'avx512' }): void {
+  if (!addon().configureCpu(options.threads ?? 0, options.isa ?? '')) {
+    throw new NotSupportedError('the CPU device is in use and cannot be configured any more', {
+      op: 'configureCpu',
+      hint: 'Call it before the first tensor is made.',
+    });
+  }
+}

@@ -1,0 +1,18 @@
+/** The public surface, nothing else. */
+export * from './errors.js';
+export { dtypes, isDType, itemSize, promoteTypes, promotionTable, resultType } from './dtype.js';
+export type { DType, TypedArray, TypedArrays } from './dtype.js';
+export { configureCpu, defaultDevice, Device, device, devices, setDefaultDevice } from './device.js';
+export type { DeviceLike } from './device.js';
+export type { Shape } from './shape.js';
+export { Tensor } from './tensor.js';
+export type { Nested } from './tensor.js';
+export { apply, applyInPlace, applyMany } from './apply.js';
+export { defineOp } from './autograd/define.js';
+export type { BackwardContext, ForwardContext, OpDefinition } from './autograd/define.js';
+export { grad } from './autograd/backward.js';
+export type { BackwardOptions, GradOptions } from './autograd/backward.js';
+export { GradBucket } from './autograd/bucket.js';
+export { enableGrad, isGradEnabled, noGrad } from './autograd/gradMode.js';
+export type { PostAccumulateHook, TensorHook } from './autograd/tape.js';
+export { dispose, keep, tidy } from './scope.js';
