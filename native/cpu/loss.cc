@@ -60,8 +60,8 @@ struct Problem {
   int64_t C;
   int64_t weightStride;
   int64_t ignoreIndex;
-  T keep;      // 1 - s
-  T share;     // s / C
+  T keep;   // 1 - s
+  T share;  // s / C
   bool smooth;
   bool probabilities;
 
@@ -96,17 +96,19 @@ struct LogSumExp {
 template <class T, bool kUnit>
 static LogSumExp<T> logSumExp(const T* x, int64_t stride, int64_t C) {
   constexpr T kNegativeInfinity = -static_cast<T>(__builtin_inf());
-  const T greatest = maxRow<T>(C, [&](int64_t c, int count) __attribute__((always_inline)) {
-    return loadRow<kUnit>(x, stride, c, count, kNegativeInfinity);
-  });
+  const T greatest = maxRow<T>(
+      C, [&](int64_t c, int count)
+             __attribute__((always_inline)) { return loadRow<kUnit>(x, stride, c, count, kNegativeInfinity); });
   const VectorOf<T> shift = vset<T>(greatest);
-  const T sum = sumRow<T>(C, [&](int64_t c, int count) __attribute__((always_inline)) {
-    return vexp(loadRow<kUnit>(x, stride, c, count, kNegativeInfinity) - shift);
-  });
+  const T sum = sumRow<T>(
+      C, [&](int64_t c, int count) __attribute__((always_inline)) {
+        return vexp(loadRow<kUnit>(x, stride, c, count, kNegativeInfinity) - shift);
+      });
   return {greatest, scalarLog<T>(sum)};
 }
 
-// The loss at one position. L - x_c is formed as (max - x_c) + logSum, which does not lose the small part to a large max.
+// The loss at one position. L - x_c is formed as (max - x_c) + logSum, which does not lose the small part to a large
+// max.
 template <class T, bool kUnit>
 static T lossAt(const Problem<T>& p, const T* x, const LogSumExp<T>& lse, int64_t t, const T* q, Context& context,
                 double* norm) {
@@ -115,11 +117,12 @@ static T lossAt(const Problem<T>& p, const T* x, const LogSumExp<T>& lse, int64_
   if (p.probabilities) {
     *norm = 1;
     const VectorOf<T> keep = vset<T>(p.keep);
-    return sumRow<T>(p.C, [&](int64_t c, int count) __attribute__((always_inline)) {
-      const VectorOf<T> target = loadRow<kUnit>(q, p.target.strides[1], c, count, T{0}) * keep + share;
-      const VectorOf<T> term = (greatest - loadRow<kUnit>(x, stride, c, count, lse.max)) + logSum;
-      return target * term * weightsAt<T, kUnit>(p.weight, p.weightStride, c, count);
-    });
+    return sumRow<T>(
+        p.C, [&](int64_t c, int count) __attribute__((always_inline)) {
+          const VectorOf<T> target = loadRow<kUnit>(q, p.target.strides[1], c, count, T{0}) * keep + share;
+          const VectorOf<T> term = (greatest - loadRow<kUnit>(x, stride, c, count, lse.max)) + logSum;
+          return target * term * weightsAt<T, kUnit>(p.weight, p.weightStride, c, count);
+        });
   }
   if (t == p.ignoreIndex) return T{0};
   if (t < 0 || t >= p.C) {
@@ -130,10 +133,11 @@ static T lossAt(const Problem<T>& p, const T* x, const LogSumExp<T>& lse, int64_
   *norm = static_cast<double>(weight);
   const T hard = weight * ((lse.max - x[t * stride]) + lse.logSum);
   if (!p.smooth) return hard;
-  const T soft = sumRow<T>(p.C, [&](int64_t c, int count) __attribute__((always_inline)) {
-    const VectorOf<T> term = (greatest - loadRow<kUnit>(x, stride, c, count, lse.max)) + logSum;
-    return term * weightsAt<T, kUnit>(p.weight, p.weightStride, c, count);
-  });
+  const T soft = sumRow<T>(
+      p.C, [&](int64_t c, int count) __attribute__((always_inline)) {
+        const VectorOf<T> term = (greatest - loadRow<kUnit>(x, stride, c, count, lse.max)) + logSum;
+        return term * weightsAt<T, kUnit>(p.weight, p.weightStride, c, count);
+      });
   return p.keep * hard + p.share * soft;
 }
 
@@ -158,26 +162,29 @@ static void forward(const CrossEntropyArgs& args, Context& context) {
     }
     partials[begin / grain] = {losses.total(0), norms.total(0)};
   });
-  const double norm = sumPartials<double>(&partials->norm, chunks, 2);
-  args.norm.as<T>()[0] = static_cast<T>(norm);
+  Partial sum = {0, 0};
+  if (chunks > 0)
+    sum = {sumPartials<double>(&partials->loss, chunks, 2), sumPartials<double>(&partials->norm, chunks, 2)};
+  args.norm.as<T>()[0] = static_cast<T>(sum.norm);
   if (args.reduction == kNone) return;
-  const double total = sumPartials<double>(&partials->loss, chunks, 2);
   // With no target left the mean is 0 / 0, NaN, as in PyTorch.
-  args.loss.as<T>()[0] = static_cast<T>(args.reduction == kMean ? total / norm : total);
+  args.loss.as<T>()[0] = static_cast<T>(args.reduction == kMean ? sum.loss / sum.norm : sum.loss);
 }
 
 // dx_c = scale (softmax_c sum(q) - q_c) at one position with class index t.
 template <class T, bool kUnit>
-static void indexGradient(const Problem<T>& p, const T* x, T lse, int64_t t, T weightSum, T scale, T* dx, int64_t dxStride) {
+static void indexGradient(const Problem<T>& p, const T* x, T lse, int64_t t, T weightSum, T scale, T* dx,
+                          int64_t dxStride) {
   const int64_t stride = p.logits.strides[1];
   const T hard = p.smooth ? p.keep * p.weightOf(t) : p.weightOf(t);
   const T mass = p.smooth ? hard + p.share * weightSum : hard;
   const VectorOf<T> shift = vset<T>(lse), masses = vset<T>(mass), scales = vset<T>(scale), share = vset<T>(p.share);
-  eachVector<T>(p.C, [&](int64_t c, int count) __attribute__((always_inline)) {
-    VectorOf<T> d = vexp(loadRow<kUnit>(x, stride, c, count, lse) - shift) * masses;
-    if (p.smooth) d = d - share * weightsAt<T, kUnit>(p.weight, p.weightStride, c, count);
-    storeRow<kUnit>(dx, dxStride, c, count, d * scales);
-  });
+  eachVector<T>(
+      p.C, [&](int64_t c, int count) __attribute__((always_inline)) {
+        VectorOf<T> d = vexp(loadRow<kUnit>(x, stride, c, count, lse) - shift) * masses;
+        if (p.smooth) d = d - share * weightsAt<T, kUnit>(p.weight, p.weightStride, c, count);
+        storeRow<kUnit>(dx, dxStride, c, count, d * scales);
+      });
   // The target's own class again, with its full share of q: formed before the scale, as the difference it is.
   T d = scalarExp<T>(x[t * stride] - lse) * mass;
   if (p.smooth) d = d - p.share * p.weightOf(t);
@@ -193,19 +200,20 @@ static void probabilityGradient(const Problem<T>& p, const T* x, T lse, const T*
     return target * weightsAt<T, kUnit>(p.weight, p.weightStride, c, count);
   };
   const VectorOf<T> mass = vset<T>(sumRow<T>(p.C, goal));
-  eachVector<T>(p.C, [&](int64_t c, int count) __attribute__((always_inline)) {
-    const VectorOf<T> probability = vexp(loadRow<kUnit>(x, stride, c, count, lse) - shift);
-    storeRow<kUnit>(dx, dxStride, c, count, (probability * mass - goal(c, count)) * scales);
-  });
+  eachVector<T>(
+      p.C, [&](int64_t c, int count) __attribute__((always_inline)) {
+        const VectorOf<T> probability = vexp(loadRow<kUnit>(x, stride, c, count, lse) - shift);
+        storeRow<kUnit>(dx, dxStride, c, count, (probability * mass - goal(c, count)) * scales);
+      });
 }
 
 template <class T, bool kUnit>
 static void backward(const CrossEntropyBackwardArgs& args, Context& context) {
   const Problem<T> p(args.logits, args.target, args.weight, args.ignoreIndex, args.labelSmoothing);
   const int64_t I = args.logits.sizes[2], dxStride = args.dlogits.strides[1];
-  const T weightSum = sumRow<T>(p.C, [&](int64_t c, int count) __attribute__((always_inline)) {
-    return weightsAt<T, kUnit>(p.weight, p.weightStride, c, count);
-  });
+  const T weightSum = sumRow<T>(
+      p.C, [&](int64_t c, int count)
+               __attribute__((always_inline)) { return weightsAt<T, kUnit>(p.weight, p.weightStride, c, count); });
   context.parallel(positions(args.logits), grainOf(args.logits), [&](int64_t begin, int64_t end, int) {
     T whole = T{0};
     if (args.reduction != kNone) {
@@ -276,7 +284,8 @@ void crossEntropy(const CrossEntropyArgs& args, Context& context) {
 }
 
 void crossEntropyBackward(const CrossEntropyBackwardArgs& args, Context& context) {
-  if (!checkFloats(context, "crossEntropyBackward", args.logits, args.g, args.weight, args.lse, args.norm, args.dlogits)) {
+  if (!checkFloats(context, "crossEntropyBackward", args.logits, args.g, args.weight, args.lse, args.norm,
+                   args.dlogits)) {
     return;
   }
   if (!losses::checkTarget(context, "crossEntropyBackward", args.logits, args.target)) return;

@@ -31,17 +31,18 @@ static void forward(const MseArgs& args, Context& context) {
   T* loss = args.loss.as<T>();
   if (args.reduction == kNone) {
     context.parallel(count, kChunkElements, [&](int64_t begin, int64_t end, int) {
-      eachVector<T>(end - begin, [&](int64_t i, int lanes) __attribute__((always_inline)) {
-        const VectorOf<T> d = difference<T>(x + begin, y + begin, i, lanes);
-        storeRow<true>(loss + begin, 1, i, lanes, d * d);
-      });
+      eachVector<T>(
+          end - begin, [&](int64_t i, int lanes) __attribute__((always_inline)) {
+            const VectorOf<T> d = difference<T>(x + begin, y + begin, i, lanes);
+            storeRow<true>(loss + begin, 1, i, lanes, d * d);
+          });
     });
     return;
   }
   double* partials = static_cast<double*>(context.scratch());
   context.parallel(count, kChunkElements, [&](int64_t begin, int64_t end, int) {
-    partials[begin / kChunkElements] =
-        static_cast<double>(sumRow<T>(end - begin, [&](int64_t i, int lanes) __attribute__((always_inline)) {
+    partials[begin / kChunkElements] = static_cast<double>(sumRow<T>(
+        end - begin, [&](int64_t i, int lanes) __attribute__((always_inline)) {
           const VectorOf<T> d = difference<T>(x + begin, y + begin, i, lanes);
           return d * d;
         }));
@@ -62,15 +63,17 @@ static void backward(const MseBackwardArgs& args, Context& context) {
   context.parallel(count, kChunkElements, [&](int64_t begin, int64_t end, int) {
     if (args.reduction != kNone) {
       const VectorOf<T> gradient = vset<T>(g[0]);
-      eachVector<T>(end - begin, [&](int64_t i, int lanes) __attribute__((always_inline)) {
-        storeRow<true>(dx + begin, 1, i, lanes, factor * difference<T>(x + begin, y + begin, i, lanes) * gradient);
-      });
+      eachVector<T>(
+          end - begin, [&](int64_t i, int lanes) __attribute__((always_inline)) {
+            storeRow<true>(dx + begin, 1, i, lanes, factor * difference<T>(x + begin, y + begin, i, lanes) * gradient);
+          });
       return;
     }
-    eachVector<T>(end - begin, [&](int64_t i, int lanes) __attribute__((always_inline)) {
-      const VectorOf<T> gradient = loadRow<true>(g + begin, 1, i, lanes, T{0});
-      storeRow<true>(dx + begin, 1, i, lanes, factor * difference<T>(x + begin, y + begin, i, lanes) * gradient);
-    });
+    eachVector<T>(
+        end - begin, [&](int64_t i, int lanes) __attribute__((always_inline)) {
+          const VectorOf<T> gradient = loadRow<true>(g + begin, 1, i, lanes, T{0});
+          storeRow<true>(dx + begin, 1, i, lanes, factor * difference<T>(x + begin, y + begin, i, lanes) * gradient);
+        });
   });
 }
 
@@ -79,7 +82,8 @@ static void backward(const MseBackwardArgs& args, Context& context) {
 namespace ops {
 
 int64_t mseScratch(const MseArgs& args, int) {
-  return args.reduction == squares::kNone ? 0 : squares::chunksOf(args.x.numel()) * static_cast<int64_t>(sizeof(double));
+  return args.reduction == squares::kNone ? 0
+                                          : squares::chunksOf(args.x.numel()) * static_cast<int64_t>(sizeof(double));
 }
 
 void mse(const MseArgs& args, Context& context) {

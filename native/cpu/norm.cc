@@ -16,7 +16,8 @@ namespace norms {
 constexpr int64_t kChunkElements = 16384;
 // The gradients of weight and bias sum over R: partials of this many rows each, then the partials in order.
 constexpr int64_t kRowsPerPartial = 256;
-// Columns that one task of that sum owns, in vectors: a strip of rows is read in runs of so many cache lines (or halves).
+// Columns that one task of that sum owns, in vectors: a strip of rows is read in runs of so many cache lines (or
+// halves).
 constexpr int kStripVectors = 4;
 
 // Vector i of an optional [C] operand, `absent` where there is none.
@@ -27,23 +28,29 @@ static WL_INLINE VectorOf<T> loadOr(const T* values, int64_t i, int count, T abs
 
 // Two passes: the mean, then the mean square of what differs from it. Exact where E[x^2] - E[x]^2 would cancel.
 template <class T>
-static void forwardRow(const T* x, const T* weight, const T* bias, T* y, T* meanOut, T* rstdOut, int64_t C, double eps) {
-  const T mean = sumRow<T>(C, [&](int64_t i, int count) __attribute__((always_inline)) {
-    return loadRow<true>(x, 1, i, count, T{0});
-  }) / static_cast<T>(C);
+static void forwardRow(const T* x, const T* weight, const T* bias, T* y, T* meanOut, T* rstdOut, int64_t C,
+                       double eps) {
+  const T mean =
+      sumRow<T>(
+          C, [&](int64_t i, int count) __attribute__((always_inline)) { return loadRow<true>(x, 1, i, count, T{0}); }) /
+      static_cast<T>(C);
   const VectorOf<T> center = vset<T>(mean);
-  const T variance = sumRow<T>(C, [&](int64_t i, int count) __attribute__((always_inline)) {
-    const VectorOf<T> d = loadRow<true>(x, 1, i, count, mean) - center;
-    return d * d;
-  }) / static_cast<T>(C);
+  const T variance = sumRow<T>(
+                         C,
+                         [&](int64_t i, int count) __attribute__((always_inline)) {
+                           const VectorOf<T> d = loadRow<true>(x, 1, i, count, mean) - center;
+                           return d * d;
+                         }) /
+                     static_cast<T>(C);
   const T rstd = T{1} / static_cast<T>(__builtin_sqrt(static_cast<double>(variance) + eps));
   *meanOut = mean;
   *rstdOut = rstd;
   const VectorOf<T> scale = vset<T>(rstd);
-  eachVector<T>(C, [&](int64_t i, int count) __attribute__((always_inline)) {
-    const VectorOf<T> normal = (loadRow<true>(x, 1, i, count, mean) - center) * scale;
-    storeRow<true>(y, 1, i, count, normal * loadOr<T>(weight, i, count, T{1}) + loadOr<T>(bias, i, count, T{0}));
-  });
+  eachVector<T>(
+      C, [&](int64_t i, int count) __attribute__((always_inline)) {
+        const VectorOf<T> normal = (loadRow<true>(x, 1, i, count, mean) - center) * scale;
+        storeRow<true>(y, 1, i, count, normal * loadOr<T>(weight, i, count, T{1}) + loadOr<T>(bias, i, count, T{0}));
+      });
 }
 
 template <class T>
@@ -71,23 +78,24 @@ static void backwardRow(const T* g, const T* x, const T* weight, T mean, T rstd,
     return (loadRow<true>(x, 1, i, count, mean) - center) * scale;
   };
   const T meanH = sumRow<T>(C, weighted) / static_cast<T>(C);
-  const T meanHN = sumRow<T>(C, [&](int64_t i, int count) __attribute__((always_inline)) {
-    return weighted(i, count) * normal(i, count);
-  }) / static_cast<T>(C);
+  const T meanHN = sumRow<T>(
+                       C, [&](int64_t i, int count)
+                              __attribute__((always_inline)) { return weighted(i, count) * normal(i, count); }) /
+                   static_cast<T>(C);
   const VectorOf<T> a = vset<T>(meanH), b = vset<T>(meanHN);
-  eachVector<T>(C, [&](int64_t i, int count) __attribute__((always_inline)) {
-    storeRow<true>(dx, 1, i, count, scale * ((weighted(i, count) - a) - normal(i, count) * b));
-  });
+  eachVector<T>(
+      C, [&](int64_t i, int count) __attribute__((always_inline)) {
+        storeRow<true>(dx, 1, i, count, scale * ((weighted(i, count) - a) - normal(i, count) * b));
+      });
 }
 
-// dweight = sum over rows of g n and dbias = sum of g, for rows [begin, end) of the vector of columns at i: blocks of 16 rows,
-// then pairwise.
+// dweight = sum over rows of g n and dbias = sum of g, for rows [begin, end) of the vector of columns at i: blocks of
+// 16 rows, then pairwise.
 template <class T>
-static WL_INLINE void sumRows(const T* g, const T* x, const T* mean, const T* rstd, int64_t C,
-                                                          int64_t begin, int64_t end, int64_t i, int count, T* weightPart,
-                                                          T* biasPart) {
+static WL_INLINE void sumRows(const T* g, const T* x, const T* mean, const T* rstd, int64_t C, int64_t begin,
+                              int64_t end, int64_t i, int count, T* weightPart, T* biasPart) {
   const VectorOf<T> zero = vset<T>(T{0});
-  Cascade<VectorOf<T>> weights, biases;
+  Cascade<VectorOf<T> > weights, biases;
   for (int64_t block = begin; block < end; block += 16) {
     const int64_t stop = block + 16 < end ? block + 16 : end;
     VectorOf<T> w = zero, b = zero;
@@ -125,9 +133,10 @@ static void backwardParameters(const LayerNormBackwardArgs& args, Context& conte
       const int64_t first = block * kRowsPerPartial, last = first + kRowsPerPartial < R ? first + kRowsPerPartial : R;
       const int64_t columns = C - column < stripColumns ? C - column : stripColumns;
       T* part = parts + block * 2 * C;
-      eachVector<T>(columns, [&](int64_t i, int count) __attribute__((always_inline)) {
-        sumRows<T>(g, x, mean, rstd, C, first, last, column + i, count, part, part + C);
-      });
+      eachVector<T>(
+          columns, [&](int64_t i, int count) __attribute__((always_inline)) {
+            sumRows<T>(g, x, mean, rstd, C, first, last, column + i, count, part, part + C);
+          });
     }
   });
   context.parallel(C, grainFor(kChunkElements, blocks), [&](int64_t begin, int64_t end, int) {
@@ -172,8 +181,8 @@ int64_t layerNormBackwardScratch(const LayerNormBackwardArgs& args, int) {
 }
 
 void layerNormBackward(const LayerNormBackwardArgs& args, Context& context) {
-  if (!checkFloats(context, "layerNormBackward", args.x, args.g, args.mean, args.rstd, args.weight, args.dx, args.dweight,
-                   args.dbias)) {
+  if (!checkFloats(context, "layerNormBackward", args.x, args.g, args.mean, args.rstd, args.weight, args.dx,
+                   args.dweight, args.dbias)) {
     return;
   }
   if (args.x.dtype == DType::float32) {

@@ -1,9 +1,9 @@
 // Optimizer updates: one pass over all parameters of a group, and the norm of the gradients for clipping.
 //
-// The parameters of a group, laid end to end, are one index space that is cut into chunks of fixed size; a chunk walks the
-// segments it covers. What changes from step to step is read here, at run time, from `state` and `factor` (see args/optim.h).
-// Structure and order of the arithmetic are those of PyTorch's single-tensor loops; scalars are formed in float64 and rounded
-// to the parameters' dtype once.
+// The parameters of a group, laid end to end, are one index space that is cut into chunks of fixed size; a chunk walks
+// the segments it covers. What changes from step to step is read here, at run time, from `state` and `factor` (see
+// args/optim.h). Structure and order of the arithmetic are those of PyTorch's single-tensor loops; scalars are formed
+// in float64 and rounded to the parameters' dtype once.
 #ifndef WL_ISA
 
 #include "cpu/operands.h"
@@ -58,18 +58,20 @@ static void sgd(const SgdArgs& args, Context& context) {
   const T* grads = args.grads.as<const T>();
   T* buf = args.buf.present() ? args.buf.as<T>() : nullptr;
   eachPiece<T>(args.params, context, [&](T* param, int64_t offset, int64_t count) {
-    eachVector<T>(count, [&](int64_t i, int lanes) __attribute__((always_inline)) {
-      const VectorOf<T> p = loadRow<true>(static_cast<const T*>(param), 1, i, lanes, T{0});
-      VectorOf<T> d = loadRow<true>(grads + offset, 1, i, lanes, T{0}) * scale;
-      if (decays) d = d + decay * p;
-      if (buf != nullptr) {
-        VectorOf<T> b = d;
-        if (!first) b = momentum * loadRow<true>(static_cast<const T*>(buf) + offset, 1, i, lanes, T{0}) + undamped * d;
-        storeRow<true>(buf + offset, 1, i, lanes, b);
-        d = nesterov ? d + momentum * b : b;
-      }
-      storeRow<true>(param, 1, i, lanes, p - rate * d);
-    });
+    eachVector<T>(
+        count, [&](int64_t i, int lanes) __attribute__((always_inline)) {
+          const VectorOf<T> p = loadRow<true>(static_cast<const T*>(param), 1, i, lanes, T{0});
+          VectorOf<T> d = loadRow<true>(grads + offset, 1, i, lanes, T{0}) * scale;
+          if (decays) d = d + decay * p;
+          if (buf != nullptr) {
+            VectorOf<T> b = d;
+            if (!first)
+              b = momentum * loadRow<true>(static_cast<const T*>(buf) + offset, 1, i, lanes, T{0}) + undamped * d;
+            storeRow<true>(buf + offset, 1, i, lanes, b);
+            d = nesterov ? d + momentum * b : b;
+          }
+          storeRow<true>(param, 1, i, lanes, p - rate * d);
+        });
   });
 }
 
@@ -91,18 +93,21 @@ static void adam(const AdamArgs& args, Context& context) {
   T* ms = args.m.as<T>();
   T* vs = args.v.as<T>();
   eachPiece<T>(args.params, context, [&](T* param, int64_t offset, int64_t count) {
-    eachVector<T>(count, [&](int64_t i, int lanes) __attribute__((always_inline)) {
-      VectorOf<T> p = loadRow<true>(static_cast<const T*>(param), 1, i, lanes, T{0});
-      VectorOf<T> g = loadRow<true>(grads + offset, 1, i, lanes, T{0}) * scale;
-      if (shrinks) p = p * shrink;
-      if (decays) g = g + decay * p;
-      const VectorOf<T> m = beta1 * loadRow<true>(static_cast<const T*>(ms) + offset, 1, i, lanes, T{0}) + rest1 * g;
-      const VectorOf<T> v = beta2 * loadRow<true>(static_cast<const T*>(vs) + offset, 1, i, lanes, T{0}) + rest2 * g * g;
-      storeRow<true>(ms + offset, 1, i, lanes, m);
-      storeRow<true>(vs + offset, 1, i, lanes, v);
-      const VectorOf<T> denominator = vsqrt(v) / correction + eps;
-      storeRow<true>(param, 1, i, lanes, p - stepSize * m / denominator);
-    });
+    eachVector<T>(
+        count, [&](int64_t i, int lanes) __attribute__((always_inline)) {
+          VectorOf<T> p = loadRow<true>(static_cast<const T*>(param), 1, i, lanes, T{0});
+          VectorOf<T> g = loadRow<true>(grads + offset, 1, i, lanes, T{0}) * scale;
+          if (shrinks) p = p * shrink;
+          if (decays) g = g + decay * p;
+          const VectorOf<T> m =
+              beta1 * loadRow<true>(static_cast<const T*>(ms) + offset, 1, i, lanes, T{0}) + rest1 * g;
+          const VectorOf<T> v =
+              beta2 * loadRow<true>(static_cast<const T*>(vs) + offset, 1, i, lanes, T{0}) + rest2 * g * g;
+          storeRow<true>(ms + offset, 1, i, lanes, m);
+          storeRow<true>(vs + offset, 1, i, lanes, v);
+          const VectorOf<T> denominator = vsqrt(v) / correction + eps;
+          storeRow<true>(param, 1, i, lanes, p - stepSize * m / denominator);
+        });
   });
 }
 

@@ -1,12 +1,13 @@
-// Rows as vectors: strided loads and stores with padded tails, and sums whose rounding error grows with the logarithm of the
-// length. Included inside an instruction-set region, hence without a guard; brings simd.h.
+// Rows as vectors: strided loads and stores with padded tails, and sums whose rounding error grows with the logarithm
+// of the length. Included inside an instruction-set region, hence without a guard; brings simd.h.
 //
-// A tail runs the same vector code as everything else, on lanes padded with a value that the caller names, so the bits of an
-// element depend neither on where it stands in its row nor on the stride by which the row is reached.
+// A tail runs the same vector code as everything else, on lanes padded with a value that the caller names, so the bits
+// of an element depend neither on where it stands in its row nor on the stride by which the row is reached.
 
 #include "cpu/simd.h"
 
-// Elements [i, i + count) of a row whose neighbours lie `stride` apart; the other lanes are `pad`. kUnit promises stride 1.
+// Elements [i, i + count) of a row whose neighbours lie `stride` apart; the other lanes are `pad`. kUnit promises
+// stride 1.
 template <bool kUnit, class T>
 static WL_INLINE VectorOf<T> loadRow(const T* row, int64_t stride, int64_t i, int count, T pad) {
   if (kUnit && count == kLanes<T>) return vload(row + i);
@@ -54,8 +55,9 @@ static inline T scalarLog(T x) {
   return vlog(vset<T>(x))[0];
 }
 
-// Pairwise summation of a stream of terms (numbers or vectors) whose count is not known beforehand: each slot holds a sum of 2^k
-// terms, and equals merge like the carries of a binary counter. Each term passes through about log2(count) additions.
+// Pairwise summation of a stream of terms (numbers or vectors) whose count is not known beforehand: each slot holds a
+// sum of 2^k terms, and equals merge like the carries of a binary counter. Each term passes through about log2(count)
+// additions.
 template <class V>
 class Cascade {
  public:
@@ -76,8 +78,8 @@ class Cascade {
   int depth_ = 0;
 };
 
-// The sum of fn(i, count) over a row's vectors, lane by lane; fn returns 0 in lanes that are not in use. Blocks of 64 vectors in
-// four accumulators, then pairwise.
+// The sum of fn(i, count) over a row's vectors, lane by lane; fn returns 0 in lanes that are not in use. Blocks of 64
+// vectors in four accumulators, then pairwise.
 template <class T, class Fn>
 static WL_INLINE VectorOf<T> sumVectors(int64_t n, Fn&& fn) {
   constexpr int64_t kStep = kLanes<T>;
@@ -106,8 +108,8 @@ static WL_INLINE T sumRow(int64_t n, Fn&& fn) {
   return vsumAcross<T>(sumVectors<T>(n, fn));
 }
 
-// The greatest of fn(i, count) over a row's vectors, or -infinity for an empty row; lanes not in use must be -infinity. NaN
-// comes through.
+// The greatest of fn(i, count) over a row's vectors, or -infinity for an empty row; lanes not in use must be -infinity.
+// NaN comes through.
 template <class T, class Fn>
 static WL_INLINE T maxRow(int64_t n, Fn&& fn) {
   constexpr int64_t kStep = kLanes<T>;

@@ -1,8 +1,8 @@
 // Softmax and log-softmax along the middle of (outer, n, inner), and their gradients.
 //
-// Two ways through memory. Rows: one (outer, inner) pair at a time, vectors along n; neighbours along n may lie any stride
-// apart (a stride other than 1 gathers). Columns: where inner > 1 is dense, vectors along inner, all passes over one strip of
-// columns before the next, so the strip stays in the first-level cache.
+// Two ways through memory. Rows: one (outer, inner) pair at a time, vectors along n; neighbours along n may lie any
+// stride apart (a stride other than 1 gathers). Columns: where inner > 1 is dense, vectors along inner, all passes over
+// one strip of columns before the next, so the strip stays in the first-level cache.
 #ifndef WL_ISA
 
 #include "cpu/operands.h"
@@ -28,51 +28,57 @@ static inline T* rowOf(const View& view, int64_t o, int64_t i) {
   return view.as<T>() + o * view.strides[0] + i * view.strides[2];
 }
 
-// y = exp(x - max) / sum exp(x - max), or its logarithm. A row of -infinity gives NaN, and a NaN spreads over its row, both by
-// way of the sum, as in PyTorch. Reads each element before writing it, so y may be x.
+// y = exp(x - max) / sum exp(x - max), or its logarithm. A row of -infinity gives NaN, and a NaN spreads over its row,
+// both by way of the sum, as in PyTorch. Reads each element before writing it, so y may be x.
 template <class T, bool kLog, bool kUnit>
 static void forwardRow(const T* x, int64_t xStride, T* y, int64_t yStride, int64_t n) {
-  const T greatest = maxRow<T>(n, [&](int64_t i, int count) __attribute__((always_inline)) {
-    return loadRow<kUnit>(x, xStride, i, count, kNegativeInfinity<T>);
-  });
+  const T greatest = maxRow<T>(
+      n, [&](int64_t i, int count)
+             __attribute__((always_inline)) { return loadRow<kUnit>(x, xStride, i, count, kNegativeInfinity<T>); });
   const VectorOf<T> shift = vset<T>(greatest);
-  const T sum = sumRow<T>(n, [&](int64_t i, int count) __attribute__((always_inline)) {
-    const VectorOf<T> e = vexp(loadRow<kUnit>(x, xStride, i, count, kNegativeInfinity<T>) - shift);
-    if (!kLog) storeRow<kUnit>(y, yStride, i, count, e);
-    return e;
-  });
+  const T sum = sumRow<T>(
+      n, [&](int64_t i, int count) __attribute__((always_inline)) {
+        const VectorOf<T> e = vexp(loadRow<kUnit>(x, xStride, i, count, kNegativeInfinity<T>) - shift);
+        if (!kLog) storeRow<kUnit>(y, yStride, i, count, e);
+        return e;
+      });
   if (kLog) {
     const VectorOf<T> logSum = vset<T>(scalarLog<T>(sum));
-    eachVector<T>(n, [&](int64_t i, int count) __attribute__((always_inline)) {
-      storeRow<kUnit>(y, yStride, i, count, (loadRow<kUnit>(x, xStride, i, count, T{0}) - shift) - logSum);
-    });
+    eachVector<T>(
+        n, [&](int64_t i, int count) __attribute__((always_inline)) {
+          storeRow<kUnit>(y, yStride, i, count, (loadRow<kUnit>(x, xStride, i, count, T{0}) - shift) - logSum);
+        });
   } else {
     const VectorOf<T> divisor = vset<T>(sum);
-    eachVector<T>(n, [&](int64_t i, int count) __attribute__((always_inline)) {
-      storeRow<kUnit>(y, yStride, i, count, loadRow<kUnit>(static_cast<const T*>(y), yStride, i, count, T{0}) / divisor);
-    });
+    eachVector<T>(
+        n, [&](int64_t i, int count) __attribute__((always_inline)) {
+          storeRow<kUnit>(y, yStride, i, count,
+                          loadRow<kUnit>(static_cast<const T*>(y), yStride, i, count, T{0}) / divisor);
+        });
   }
 }
 
 // softmax: dx = y (g - sum(g y)); logSoftmax: dx = g - exp(y) sum(g).
 template <class T, bool kLog, bool kUnit>
 static void backwardRow(const T* g, int64_t gStride, const T* y, int64_t yStride, T* dx, int64_t dxStride, int64_t n) {
-  const VectorOf<T> sum = vset<T>(sumRow<T>(n, [&](int64_t i, int count) __attribute__((always_inline)) {
-    const VectorOf<T> gradient = loadRow<kUnit>(g, gStride, i, count, T{0});
-    return kLog ? gradient : gradient * loadRow<kUnit>(y, yStride, i, count, T{0});
-  }));
-  eachVector<T>(n, [&](int64_t i, int count) __attribute__((always_inline)) {
-    const VectorOf<T> gradient = loadRow<kUnit>(g, gStride, i, count, T{0});
-    const VectorOf<T> output = loadRow<kUnit>(y, yStride, i, count, T{0});
-    storeRow<kUnit>(dx, dxStride, i, count, kLog ? gradient - vexp(output) * sum : output * (gradient - sum));
-  });
+  const VectorOf<T> sum = vset<T>(sumRow<T>(
+      n, [&](int64_t i, int count) __attribute__((always_inline)) {
+        const VectorOf<T> gradient = loadRow<kUnit>(g, gStride, i, count, T{0});
+        return kLog ? gradient : gradient * loadRow<kUnit>(y, yStride, i, count, T{0});
+      }));
+  eachVector<T>(
+      n, [&](int64_t i, int count) __attribute__((always_inline)) {
+        const VectorOf<T> gradient = loadRow<kUnit>(g, gStride, i, count, T{0});
+        const VectorOf<T> output = loadRow<kUnit>(y, yStride, i, count, T{0});
+        storeRow<kUnit>(dx, dxStride, i, count, kLog ? gradient - vexp(output) * sum : output * (gradient - sum));
+      });
 }
 
 // The sum over k of fn(k), `count` columns at once: blocks of 16 rows, then pairwise.
 template <class T, class Fn>
 static WL_INLINE VectorOf<T> sumColumns(int64_t n, Fn&& fn) {
   const VectorOf<T> zero = vset<T>(T{0});
-  Cascade<VectorOf<T>> blocks;
+  Cascade<VectorOf<T> > blocks;
   for (int64_t begin = 0; begin < n; begin += 16) {
     const int64_t end = begin + 16 < n ? begin + 16 : n;
     VectorOf<T> sum = zero;
@@ -84,19 +90,20 @@ static WL_INLINE VectorOf<T> sumColumns(int64_t n, Fn&& fn) {
 
 // A strip of `count` <= kLanes dense columns; strides lead from one k to the next.
 template <class T, bool kLog>
-static WL_INLINE void forwardColumns(const T* x, int64_t xStride, T* y, int64_t yStride, int64_t n,
-                                                                 int count) {
+static WL_INLINE void forwardColumns(const T* x, int64_t xStride, T* y, int64_t yStride, int64_t n, int count) {
   VectorOf<T> shift = vset<T>(kNegativeInfinity<T>);
   for (int64_t k = 0; k < n; ++k) shift = vmax(shift, loadRow<true>(x + k * xStride, 1, 0, count, T{0}));
-  const VectorOf<T> sum = sumColumns<T>(n, [&](int64_t k) __attribute__((always_inline)) {
-    const VectorOf<T> e = vexp(loadRow<true>(x + k * xStride, 1, 0, count, T{0}) - shift);
-    if (!kLog) storeRow<true>(y + k * yStride, 1, 0, count, e);
-    return e;
-  });
+  const VectorOf<T> sum = sumColumns<T>(
+      n, [&](int64_t k) __attribute__((always_inline)) {
+        const VectorOf<T> e = vexp(loadRow<true>(x + k * xStride, 1, 0, count, T{0}) - shift);
+        if (!kLog) storeRow<true>(y + k * yStride, 1, 0, count, e);
+        return e;
+      });
   if (kLog) {
     const VectorOf<T> logSum = vlog(sum);
     for (int64_t k = 0; k < n; ++k) {
-      storeRow<true>(y + k * yStride, 1, 0, count, (loadRow<true>(x + k * xStride, 1, 0, count, T{0}) - shift) - logSum);
+      storeRow<true>(y + k * yStride, 1, 0, count,
+                     (loadRow<true>(x + k * xStride, 1, 0, count, T{0}) - shift) - logSum);
     }
   } else {
     for (int64_t k = 0; k < n; ++k) {
@@ -107,12 +114,13 @@ static WL_INLINE void forwardColumns(const T* x, int64_t xStride, T* y, int64_t 
 }
 
 template <class T, bool kLog>
-static WL_INLINE void backwardColumns(const T* g, int64_t gStride, const T* y, int64_t yStride,
-                                                                  T* dx, int64_t dxStride, int64_t n, int count) {
-  const VectorOf<T> sum = sumColumns<T>(n, [&](int64_t k) __attribute__((always_inline)) {
-    const VectorOf<T> gradient = loadRow<true>(g + k * gStride, 1, 0, count, T{0});
-    return kLog ? gradient : gradient * loadRow<true>(y + k * yStride, 1, 0, count, T{0});
-  });
+static WL_INLINE void backwardColumns(const T* g, int64_t gStride, const T* y, int64_t yStride, T* dx, int64_t dxStride,
+                                      int64_t n, int count) {
+  const VectorOf<T> sum = sumColumns<T>(
+      n, [&](int64_t k) __attribute__((always_inline)) {
+        const VectorOf<T> gradient = loadRow<true>(g + k * gStride, 1, 0, count, T{0});
+        return kLog ? gradient : gradient * loadRow<true>(y + k * yStride, 1, 0, count, T{0});
+      });
   for (int64_t k = 0; k < n; ++k) {
     const VectorOf<T> gradient = loadRow<true>(g + k * gStride, 1, 0, count, T{0});
     const VectorOf<T> output = loadRow<true>(y + k * yStride, 1, 0, count, T{0});

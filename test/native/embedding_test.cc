@@ -6,7 +6,9 @@ namespace warploom::test {
 namespace {
 
 template <class I>
-constexpr DType kIndexType = sizeof(I) == 8 ? DType::int64 : sizeof(I) == 4 ? DType::int32 : DType::uint8;
+constexpr DType kIndexType = sizeof(I) == 8   ? DType::int64
+                             : sizeof(I) == 4 ? DType::int32
+                                              : DType::uint8;
 
 template <class I>
 std::vector<I> indices(int64_t N, int64_t V) {
@@ -37,7 +39,8 @@ void roundTrip(int64_t V, int64_t D, int64_t N, int64_t paddingIdx) {
       const int64_t v = static_cast<int64_t>(index[static_cast<std::size_t>(i / D)]);
       CHECK(y[static_cast<std::size_t>(i)] == weight[static_cast<std::size_t>(v * D + i % D)]);
     }
-    EmbeddingBackwardArgs backward{viewOf<In>(g.data(), kDType<T>, {N, D}), viewOf<In>(index.data(), kIndexType<I>, {N}),
+    EmbeddingBackwardArgs backward{viewOf<In>(g.data(), kDType<T>, {N, D}),
+                                   viewOf<In>(index.data(), kIndexType<I>, {N}),
                                    viewOf<Out>(dweight.data(), kDType<T>, {V, D}), paddingIdx};
     runOp(device, OpId::embeddingBackward, backward);
     CHECK(sameBits(dweight, sums));
@@ -64,12 +67,13 @@ TEST(outOfRange) {
     std::vector<int64_t> index = {3, 4, -1, INT64_MAX};
     Context& context = device.context();
     IndexErrorInfo info;
-    EmbeddingArgs forward{viewOf<In>(weight.data(), DType::float32, {4, 5}), viewOf<In>(index.data(), DType::int64, {4}),
-                          viewOf<Out>(y.data(), DType::float32, {4, 5})};
+    EmbeddingArgs forward{viewOf<In>(weight.data(), DType::float32, {4, 5}),
+                          viewOf<In>(index.data(), DType::int64, {4}), viewOf<Out>(y.data(), DType::float32, {4, 5})};
     runOp(device, OpId::embedding, forward);
     CHECK(context.takeIndexError(info) && std::string(info.op) == "embedding" && info.value == 4 && info.bound == 4);
     for (std::size_t i = 0; i < 20; ++i) CHECK(y[i] == (i < 5 ? weight[15 + i] : 0.0f));
-    EmbeddingBackwardArgs backward{viewOf<In>(g.data(), DType::float32, {4, 5}), viewOf<In>(index.data(), DType::int64, {4}),
+    EmbeddingBackwardArgs backward{viewOf<In>(g.data(), DType::float32, {4, 5}),
+                                   viewOf<In>(index.data(), DType::int64, {4}),
                                    viewOf<Out>(dweight.data(), DType::float32, {4, 5}), -1};
     runOp(device, OpId::embeddingBackward, backward);
     CHECK(context.takeIndexError(info) && std::string(info.op) == "embeddingBackward");

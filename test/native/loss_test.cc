@@ -1,4 +1,5 @@
-// Cross-entropy and mean squared error, with gradients, against plain long double loops written from PyTorch's definitions.
+// Cross-entropy and mean squared error, with gradients, against plain long double loops written from PyTorch's
+// definitions.
 #include <cmath>
 
 #include "check.h"
@@ -22,9 +23,9 @@ struct Options {
   int64_t ignoredEvery = 0;  // every so many targets are ignored; 0: none
 
   std::string text() const {
-    return std::to_string(N) + "x" + std::to_string(C) + "x" + std::to_string(I) + " reduction " + std::to_string(reduction) +
-           (weighted ? " weighted" : "") + (probabilities ? " probabilities" : "") + (classLast ? " class last" : "") +
-           " smoothing " + std::to_string(smoothing);
+    return std::to_string(N) + "x" + std::to_string(C) + "x" + std::to_string(I) + " reduction " +
+           std::to_string(reduction) + (weighted ? " weighted" : "") + (probabilities ? " probabilities" : "") +
+           (classLast ? " class last" : "") + " smoothing " + std::to_string(smoothing);
   }
   int64_t positions() const { return N * I; }
 };
@@ -57,7 +58,9 @@ struct Problem {
   std::size_t at(int64_t n, int64_t c, int64_t i) const {
     return static_cast<std::size_t>(n * strides[0] + c * strides[1] + i * strides[2]);
   }
-  long double x(int64_t n, int64_t c, int64_t i) const { return logits[static_cast<std::size_t>(options.offset) + at(n, c, i)]; }
+  long double x(int64_t n, int64_t c, int64_t i) const {
+    return logits[static_cast<std::size_t>(options.offset) + at(n, c, i)];
+  }
   long double w(int64_t c) const { return options.weighted ? weight[static_cast<std::size_t>(c)] : T(1); }
   int64_t t(int64_t n, int64_t i) const { return target[static_cast<std::size_t>(n * options.I + i)]; }
   long double p(int64_t n, int64_t c, int64_t i) const {
@@ -76,7 +79,9 @@ struct Problem {
     if (options.index == DType::uint8) data = target8.data();
     return viewOf<In>(data, options.index, {options.N, options.I});
   }
-  OptIn weightView() { return options.weighted ? viewOf<OptIn>(weight.data(), kDType<T>, {options.C}) : absent<OptIn>(); }
+  OptIn weightView() {
+    return options.weighted ? viewOf<OptIn>(weight.data(), kDType<T>, {options.C}) : absent<OptIn>();
+  }
   std::vector<int64_t> lossShape() const {
     return options.reduction == kNone ? std::vector<int64_t>{options.N, options.I} : std::vector<int64_t>{};
   }
@@ -189,7 +194,8 @@ void crossEntropyCase(const Options& o) {
           const long double softmax = std::exp(position.logp[static_cast<std::size_t>(c)]);
           const double want =
               p.ignored(n, i) ? 0 : static_cast<double>(scale * (softmax * mass - q[static_cast<std::size_t>(c)]));
-          const double bound = 32 * kEps<T> * static_cast<double>(scale * (softmax * mass + q[static_cast<std::size_t>(c)]));
+          const double bound =
+              32 * kEps<T> * static_cast<double>(scale * (softmax * mass + q[static_cast<std::size_t>(c)]));
           CHECK_NEAR(dlogits[static_cast<std::size_t>(o.offset) + p.at(n, c, i)], want, bound);
         }
       }
@@ -352,8 +358,8 @@ void mseCase(int64_t count, int64_t reduction, int64_t offset) {
                  viewOf<Out>(loss.data(), kDType<T>, shape), reduction};
     runOp(device, OpId::mse, args);
     MseBackwardArgs back{viewOf<In>(g.data(), kDType<T>, shape), viewOf<In>(x.data() + offset, kDType<T>, {count}),
-                         viewOf<In>(y.data() + offset, kDType<T>, {count}), viewOf<Out>(dx.data() + offset, kDType<T>, {count}),
-                         reduction};
+                         viewOf<In>(y.data() + offset, kDType<T>, {count}),
+                         viewOf<Out>(dx.data() + offset, kDType<T>, {count}), reduction};
     runOp(device, OpId::mseBackward, back);
     long double total = 0;
     for (int64_t i = 0; i < count; ++i) {

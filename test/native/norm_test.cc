@@ -16,7 +16,11 @@ struct Problem {
   std::vector<long double> mean, rstd;
 
   Problem(int64_t R, int64_t C, double shift)
-      : R(R), C(C), x(values<T>(R * C, 1, shift - 2, shift + 2)), g(values<T>(R * C, 2)), weight(values<T>(C, 3, 0.5, 2)),
+      : R(R),
+        C(C),
+        x(values<T>(R * C, 1, shift - 2, shift + 2)),
+        g(values<T>(R * C, 2)),
+        weight(values<T>(C, 3, 0.5, 2)),
         bias(values<T>(C, 4)) {
     for (int64_t r = 0; r < R; ++r) {
       long double sum = 0, squares = 0;
@@ -64,7 +68,8 @@ void forwardCase(int64_t R, int64_t C, bool affine, double shift = 0) {
         const long double w = affine ? p.weight[static_cast<std::size_t>(c)] : 1;
         const long double b = affine ? p.bias[static_cast<std::size_t>(c)] : 0;
         const double want = static_cast<double>(p.normal(r, c) * w + b);
-        CHECK_NEAR(y[static_cast<std::size_t>(r * C + c)], want, 4 * tolerance * static_cast<double>(std::fmax(1, p.rstd[row])));
+        CHECK_NEAR(y[static_cast<std::size_t>(r * C + c)], want,
+                   4 * tolerance * static_cast<double>(std::fmax(1, p.rstd[row])));
       }
     }
     watch.check(device, y);
@@ -73,7 +78,8 @@ void forwardCase(int64_t R, int64_t C, bool affine, double shift = 0) {
 
 template <class T>
 void backwardCase(int64_t R, int64_t C, bool affine, bool wantX, bool wantWeight, bool wantBias) {
-  Note note("layerNormBackward " + std::to_string(R) + "x" + std::to_string(C) + (sizeof(T) == 4 ? " float32" : " float64"));
+  Note note("layerNormBackward " + std::to_string(R) + "x" + std::to_string(C) +
+            (sizeof(T) == 4 ? " float32" : " float64"));
   Problem<T> p(R, C, 0);
   std::vector<T> mean(p.mean.begin(), p.mean.end()), rstd(p.rstd.begin(), p.rstd.end());
   ThreadWatch<T> watchX, watchWeight, watchBias;

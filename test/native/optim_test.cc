@@ -12,7 +12,7 @@ constexpr int kSteps = 3;
 
 struct Options {
   double rate = 0.05;
-  double momentum = 0, dampening = 0;      // sgd
+  double momentum = 0, dampening = 0;            // sgd
   double beta1 = 0.9, beta2 = 0.99, eps = 1e-8;  // adam
   double weightDecay = 0;
   bool nesterov = false, maximize = false, decoupled = false;
@@ -89,14 +89,16 @@ void updateCase(bool adam, const Options& o, const std::vector<int64_t>& counts)
   Note note((adam ? "adam " : "sgd ") + o.text() + (sizeof(T) == 4 ? " float32" : " float64"));
   const Group<T> initial(counts);
   std::vector<std::vector<T>> grads;
-  for (int step = 0; step < kSteps; ++step) grads.push_back(values<T>(initial.bucket, 50 + static_cast<uint64_t>(step)));
+  for (int step = 0; step < kSteps; ++step)
+    grads.push_back(values<T>(initial.bucket, 50 + static_cast<uint64_t>(step)));
 
   std::vector<double> want;
   for (std::size_t s = 0; s < counts.size(); ++s) {
     for (std::size_t i = 0; i < initial.params[s].size(); ++i) {
       Element e{initial.params[s][i]};
       for (int step = 1; step <= kSteps; ++step) {
-        const long double g = grads[static_cast<std::size_t>(step - 1)][static_cast<std::size_t>(initial.offsets[s]) + i];
+        const long double g =
+            grads[static_cast<std::size_t>(step - 1)][static_cast<std::size_t>(initial.offsets[s]) + i];
         adam ? adamReference(e, g, o, step) : sgdReference(e, g, o, step);
       }
       want.push_back(static_cast<double>(e.p));
@@ -149,7 +151,8 @@ void updateCase(bool adam, const Options& o, const std::vector<int64_t>& counts)
     CHECK_NEAR(state[3], std::pow(o.beta2, kSteps), 1e-15);
     const std::vector<T> got = group.flat();
     CHECK(got.size() == want.size());
-    for (std::size_t i = 0; i < want.size(); ++i) CHECK_NEAR(got[i], want[i], 64 * kEps<T> * (0.1 + std::fabs(want[i])));
+    for (std::size_t i = 0; i < want.size(); ++i)
+      CHECK_NEAR(got[i], want[i], 64 * kEps<T> * (0.1 + std::fabs(want[i])));
     // The gaps between the buckets' ranges belong to nobody.
     for (std::size_t s = 0; adam && s < counts.size(); ++s) {
       const std::size_t gap = static_cast<std::size_t>(group.offsets[s] + counts[s]);
@@ -234,7 +237,8 @@ void sumCase(int64_t count, bool previous) {
   Note note("sumSquares " + std::to_string(count));
   std::vector<T> x = values<T>(count + 1, 1);
   long double want = previous ? 2.5L : 0;
-  for (int64_t i = 1; i <= count; ++i) want += static_cast<long double>(x[static_cast<std::size_t>(i)]) * x[static_cast<std::size_t>(i)];
+  for (int64_t i = 1; i <= count; ++i)
+    want += static_cast<long double>(x[static_cast<std::size_t>(i)]) * x[static_cast<std::size_t>(i)];
   ThreadWatch<double> watch;
   forEachDevice([&](DeviceImpl& device) {
     std::vector<double> total(1, NAN);

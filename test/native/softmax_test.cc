@@ -12,7 +12,9 @@ struct Layout {
   int64_t outer, n, inner;
   int64_t strides[3];
   int64_t offset;
-  int64_t at(int64_t o, int64_t k, int64_t i) const { return offset + o * strides[0] + k * strides[1] + i * strides[2]; }
+  int64_t at(int64_t o, int64_t k, int64_t i) const {
+    return offset + o * strides[0] + k * strides[1] + i * strides[2];
+  }
   int64_t extent() const {
     if (outer == 0 || n == 0 || inner == 0) return offset;
     return at(outer - 1, n - 1, inner - 1) + 1;
@@ -38,7 +40,8 @@ Role as(const View& view) {
 template <class T>
 std::vector<double> rowOf(const std::vector<T>& data, const Layout& layout, int64_t o, int64_t i) {
   std::vector<double> row;
-  for (int64_t k = 0; k < layout.n; ++k) row.push_back(static_cast<double>(data[static_cast<std::size_t>(layout.at(o, k, i))]));
+  for (int64_t k = 0; k < layout.n; ++k)
+    row.push_back(static_cast<double>(data[static_cast<std::size_t>(layout.at(o, k, i))]));
   return row;
 }
 
@@ -99,7 +102,8 @@ void backwardCase(const Layout& layout, bool log) {
     runOp(device, log ? OpId::logSoftmaxBackward : OpId::softmaxBackward, args);
     for (int64_t o = 0; o < layout.outer; ++o) {
       for (int64_t i = 0; i < layout.inner; ++i) {
-        const std::vector<double> gs = rowOf(g, layout, o, i), ys = rowOf(y, layout, o, i), got = rowOf(dx, layout, o, i);
+        const std::vector<double> gs = rowOf(g, layout, o, i), ys = rowOf(y, layout, o, i),
+                                  got = rowOf(dx, layout, o, i);
         long double sum = 0;
         double magnitude = 0;
         for (std::size_t k = 0; k < gs.size(); ++k) {
@@ -121,15 +125,16 @@ void backwardCase(const Layout& layout, bool log) {
 template <class T>
 void everyShape() {
   for (bool log : {false, true}) {
-    for (int64_t n : {0, 1, 2, 31, 33, 4097}) forwardCase<T>(dense(n > 100 ? 9 : 41, n, 1), dense(n > 100 ? 9 : 41, n, 1), log);
+    for (int64_t n : {0, 1, 2, 31, 33, 4097})
+      forwardCase<T>(dense(n > 100 ? 9 : 41, n, 1), dense(n > 100 ? 9 : 41, n, 1), log);
     forwardCase<T>(dense(0, 5, 1), dense(0, 5, 1), log);
     forwardCase<T>(dense(3, 5, 0), dense(3, 5, 0), log);
-    forwardCase<T>(dense(3, 33, 1, 1), dense(3, 33, 1, 1), log);    // one element past alignment
-    forwardCase<T>(dense(2, 31, 33), dense(2, 31, 33), log);        // columns with a tail
-    forwardCase<T>(dense(70, 300, 2, 1), dense(70, 300, 2), log);   // more strips than one chunk
-    forwardCase<T>({5, 7, 1, {1, 5, 1}, 2}, dense(5, 7, 1), log);   // transposed
+    forwardCase<T>(dense(3, 33, 1, 1), dense(3, 33, 1, 1), log);                    // one element past alignment
+    forwardCase<T>(dense(2, 31, 33), dense(2, 31, 33), log);                        // columns with a tail
+    forwardCase<T>(dense(70, 300, 2, 1), dense(70, 300, 2), log);                   // more strips than one chunk
+    forwardCase<T>({5, 7, 1, {1, 5, 1}, 2}, dense(5, 7, 1), log);                   // transposed
     forwardCase<T>({2, 19, 6, {114, 1, 19}, 0}, {2, 19, 6, {240, 2, 40}, 1}, log);  // gathered rows, strided output
-    forwardCase<T>({4, 9, 3, {0, 3, 1}, 0}, dense(4, 9, 3), log);   // expanded
+    forwardCase<T>({4, 9, 3, {0, 3, 1}, 0}, dense(4, 9, 3), log);                   // expanded
     for (int64_t n : {1, 31, 33, 4097}) backwardCase<T>(dense(n > 100 ? 9 : 41, n, 1), log);
     backwardCase<T>(dense(2, 31, 33), log);
     backwardCase<T>({2, 19, 6, {114, 1, 19}, 3}, log);
@@ -180,7 +185,8 @@ TEST(positionDoesNotMatter) {
   const int64_t n = 45;
   std::vector<float> row = values<float>(n, 8, -4, 4), x(static_cast<std::size_t>(3 * n * 2 + 1)), first(row.size());
   forEachDevice([&](DeviceImpl& device) {
-    SoftmaxArgs alone{viewOf<In>(row.data(), DType::float32, {1, n, 1}), viewOf<Out>(first.data(), DType::float32, {1, n, 1})};
+    SoftmaxArgs alone{viewOf<In>(row.data(), DType::float32, {1, n, 1}),
+                      viewOf<Out>(first.data(), DType::float32, {1, n, 1})};
     runOp(device, OpId::softmax, alone);
     for (int64_t k = 0; k < n; ++k) x[static_cast<std::size_t>(1 + 2 * k)] = row[static_cast<std::size_t>(k)];
     std::vector<float> second(row.size());

@@ -1,4 +1,5 @@
-// Values for native tests: seeded numbers, dtypes by type, and a watch over bits that must not depend on the thread count.
+// Values for native tests: seeded numbers, dtypes by type, and a watch over bits that must not depend on the thread
+// count.
 #pragma once
 
 #include <cstdint>
@@ -35,7 +36,8 @@ bool sameBits(const std::vector<T>& a, const std::vector<T>& b) {
   return a.size() == b.size() && (a.empty() || std::memcmp(a.data(), b.data(), a.size() * sizeof(T)) == 0);
 }
 
-// forEachDevice begins each instruction set with one thread: its bits are kept, and those of more threads must equal them.
+// forEachDevice begins each instruction set with one thread: its bits are kept, and those of more threads must equal
+// them.
 template <class T>
 class ThreadWatch {
  public:
