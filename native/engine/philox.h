@@ -36,6 +36,11 @@ WL_HOST_DEVICE inline Philox4 philox4x32(uint64_t seed, uint64_t block) {
 }
 
 // Uniform in [0, 1) with 24 bits.
-WL_HOST_DEVICE inline float uniformFromBits(uint32_t bits) { return static_cast<float>(bits >> 8) * 0x1p-24f; }
+WL_HOST_DEVICE inline float uniformFromBits(uint32_t bits) { return static_cast<float>(static_cast<int32_t>(bits >> 8)) * 0x1p-24f; }
+
+// An integer in [0, span), for span <= 2^32.
+WL_HOST_DEVICE inline uint64_t integerFromBits(uint32_t bits, uint64_t span) {
+  return span > 0xffffffffu ? bits : bits * span >> 32;
+}
 
 }  // namespace warploom
