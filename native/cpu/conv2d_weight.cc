@@ -81,7 +81,7 @@ Plan makePlan(const Conv2dBackwardWeightArgs& args) {
   p.channelBlock = maxOf(1, maxOf(ceilDiv(kTapsOfShare, maxOf(1, p.taps)), ceilDiv(s.channels, blocks)));
   p.channelBlock = maxOf(1, minOf(p.channelBlock, s.channels));
   p.channelBlocks = ceilDiv(s.channels, p.channelBlock);
-  const int64_t perRow = maxOf(p.padded * p.outW, p.channelBlock * s.phasesH * s.phasesW * s.pitch());
+  const int64_t perRow = maxOf(kTileCols<T> * p.outW, p.channelBlock * s.phasesH * s.phasesW * s.pitch());
   p.stripRows = maxOf(1, minOf(p.outH, kStripBudget / maxOf(1, perRow)));
   return p;
 }
@@ -98,7 +98,7 @@ struct Scratch {
 template <class T>
 struct LaneScratch {
   T* planes;
-  T* g;  // [panels of vectors][pixels of the strip][width]
+  T* g;  // [pixels of the strip][one panel of output channels]
   int64_t total;
 };
 
@@ -107,7 +107,7 @@ LaneScratch<T> carveLane(const Plan& p, char* base) {
   gemm::Carver carver = {base, 0};
   LaneScratch<T> s;
   s.planes = carver.take<T>(p.planes.size<T>(p.channelBlock, p.stripRows));
-  s.g = carver.take<T>(p.padded * p.stripRows * p.outW);
+  s.g = carver.take<T>(kTileCols<T> * p.stripRows * p.outW);
   s.total = carver.used;
   return s;
 }
@@ -230,17 +230,48 @@ void sumUnit(const Plan& p, const Scratch<T>& s, const LaneScratch<T>& lane, con
       const bool joined = p.planes.haloW == 0;
       for (int64_t o = 0; o < p.padded; o += kTileCols<T>) {
         const int64_t width = minOf(kTileCols<T>, p.padded - o);
-        T* packed = lane.g + o * pixels;
-        gemm::packPanel<T>(packed, width, minOf(width, p.outputs - o), pixels, gImage + o * positions + r0 * p.outW, positions, 1);
+        gemm::packPanel<T>(lane.g, width, minOf(width, p.outputs - o), pixels, gImage + o * positions + r0 * p.outW,
+                           positions, 1);
         for (int64_t tap = 0; tap < allTaps; tap += tapPanel) {
           const int64_t count = minOf(tapPanel, allTaps - tap);
           const auto kernel = chooseTapKernel<T>(count, width / kLanes<T>);
-          kernel(joined ? 1 : rows, joined ? pixels : p.outW, p.planes.pitch(), lane.planes, s.reads + tap, packed,
+          kernel(joined ? 1 : rows, joined ? pixels : p.outW, p.planes.pitch(), lane.planes, s.reads + tap, lane.g,
                  out + tap * p.padded + o, p.padded);
         }
       }
     }
   }
+}
+
+// dw[o][tap] = the chunks' sums [tap][o], added in order: transposed in registers, a block of lanes x lanes at a time.
+template <class T>
+void addChunks(const Plan& p, const T* partials, T* dw, Context& context) {
+  using V = VectorOf<T>;
+  constexpr int64_t lanes = kLanes<T>;
+  const int64_t allTaps = p.planes.channels * p.taps;
+  const int64_t blocks = p.padded / lanes;
+  context.parallel(p.groups * blocks, maxOf(1, (int64_t{1} << 15) / (allTaps * lanes * maxOf(1, p.chunks))),
+                   [&](int64_t begin, int64_t end, int) {
+    for (int64_t unit = begin; unit < end; ++unit) {
+      const int64_t group = unit / blocks;
+      const int64_t o = unit % blocks * lanes;
+      const T* from = partials + group * allTaps * p.padded + o;
+      for (int64_t tap = 0; tap < allTaps; tap += lanes) {
+        V r[lanes];
+        for (int64_t i = 0; i < lanes; ++i) {
+          r[i] = V{};
+          if (tap + i >= allTaps) continue;
+          for (int64_t chunk = 0; chunk < p.chunks; ++chunk) {
+            r[i] += vload(from + chunk * p.partial + (tap + i) * p.padded);
+          }
+        }
+        gemm::transposeVecs<T>(r);
+        for (int64_t i = 0; i < minOf(lanes, p.outputs - o); ++i) {
+          gemm::storePart(dw + (group * p.outputs + o + i) * allTaps + tap, r[i], allTaps - tap);
+        }
+      }
+    }
+  });
 }
 
 template <class T>
@@ -265,18 +296,7 @@ void backwardWeight(const Conv2dBackwardWeightArgs& args, Context& context) {
     const LaneScratch<T> own = carveLane<T>(p, s.lanes + lane * s.perLane);
     for (int64_t unit = begin; unit < end; ++unit) sumUnit<T>(p, s, own, g, x, unit, context);
   });
-  T* dw = static_cast<T*>(args.dw.data);
-  context.parallel(p.groups * p.outputs, maxOf(1, (int64_t{1} << 15) / (allTaps * maxOf(1, p.chunks))),
-                   [&](int64_t begin, int64_t end, int) {
-    for (int64_t row = begin; row < end; ++row) {
-      const T* from = s.partials + row / p.outputs * allTaps * p.padded + row % p.outputs;
-      for (int64_t tap = 0; tap < allTaps; ++tap) {
-        T sum = 0;
-        for (int64_t chunk = 0; chunk < p.chunks; ++chunk) sum += from[chunk * p.partial + tap * p.padded];
-        dw[row * allTaps + tap] = sum;
-      }
-    }
-  });
+  addChunks<T>(p, s.partials, static_cast<T*>(args.dw.data), context);
 }
 
 }  // namespace
