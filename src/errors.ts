@@ -203,6 +203,8 @@ export function fromNative(info: NativeErrorInfo, op?: string): WarploomError {
 /** The typed error for whatever a native promise rejected with. */
 export function fromRejection(reason: unknown, op?: string): Error {
   if (reason instanceof WarploomError) return reason;
+  // A call that is refused at once throws an Error that carries what is known.
+  if (reason instanceof Error && 'info' in reason) return fromNative(reason.info as NativeErrorInfo, op);
   if (typeof reason === 'object' && reason !== null && 'code' in reason && 'message' in reason) {
     return fromNative(reason as NativeErrorInfo, op);
   }

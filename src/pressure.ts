@@ -12,6 +12,10 @@ export function setRecording(value: boolean): void {
   recording = value;
 }
 
+export function isRecording(): boolean {
+  return recording;
+}
+
 /** @throws CaptureError while a recording is made: a replay could not read. */
 export function refuseInCapture(op: string): void {
   if (recording) {

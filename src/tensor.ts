@@ -168,7 +168,7 @@ export class Tensor implements View {
   get grad(): Tensor | null {
     const { meta } = this;
     if (meta === null) return null;
-    if (meta.own !== null) return meta.own;
+    if (meta.own !== null && !meta.own.disposed) return meta.own;
     return meta.bucket !== null && meta.bucket.present(meta.slot) ? meta.bucket.view(meta.slot) : null;
   }
 
@@ -397,9 +397,9 @@ export class Tensor implements View {
     const size = itemSize[this.dtype];
     const buffer = new ArrayBuffer(this.numel * size);
     const source = this.packed();
-    const done = addon().read(source.storage.handle, source.offset * size, buffer);
-    if (source !== this) source.dispose();
     try {
+      const done = addon().read(source.storage.handle, source.offset * size, buffer);
+      if (source !== this) source.dispose();
       await done;
     } catch (reason) {
       throw fromRejection(reason, op);

@@ -147,6 +147,11 @@ export class GradBucket {
     return true;
   }
 
+  /** @internal Whether the parameters still keep their gradients here. */
+  isCurrent(): boolean {
+    return this.params.every((param) => param.meta !== null && param.meta.bucket === this);
+  }
+
   /** @internal Called when the scope of a leaf ends: a bucket of its own goes with it, unless the gradient survives. */
   endWith(leaf: Tensor, survivors: ReadonlySet<Tensor>): void {
     const view = this.views[0]!;
