@@ -34,23 +34,16 @@ int environmentThreads() {
   return threads > 0 ? threads : 0;
 }
 
-using Decode = bool (*)(Decoder& decoder, void* args);
-
-struct Call {
-  const char* name;
-  uint32_t bytes;
-  Decode decode;
-};
-
 template <class Args>
 bool decodeArgs(Decoder& decoder, void* args) {
   visitFields(*static_cast<Args*>(args), decoder);
   return decoder.ok();
 }
 
-constexpr Call kCalls[] = {
-#define WL_OP(name, Args) {#name, sizeof(Args), &decodeArgs<Args>},
-#define WL_OP_SCRATCH(name, Args) {#name, sizeof(Args), &decodeArgs<Args>},
+// By OpId.
+constexpr bool (*kDecoders[])(Decoder& decoder, void* args) = {
+#define WL_OP(name, Args) &decodeArgs<Args>,
+#define WL_OP_SCRATCH(name, Args) &decodeArgs<Args>,
 #include "engine/ops.def"
 #undef WL_OP
 #undef WL_OP_SCRATCH
@@ -179,48 +172,25 @@ int Environment::submit(int op, int deviceId) {
     lastError.message = "there is no operation of that number";
     return 1;
   }
-  const Call& call = kCalls[op];
+  const OpCodec& codec = kOpCodecs[op];
   const OpEntry* entry = target->impl().op(op);
   if (entry == nullptr || entry->run == nullptr) {
     lastError = Error();
     lastError.code = ErrorCode::notSupported;
-    lastError.op = call.name;
+    lastError.op = codec.name;
     lastError.message = "device " + target->name() + " has no kernel for this operation";
     return 1;
   }
-  Decoder decoder(words, storages, *target, call.name);
+  Decoder decoder(words, storages, *target, codec.name);
   alignas(64) unsigned char args[4096];
-  if (!call.decode(decoder, args)) {
+  if (!kDecoders[op](decoder, args)) {
     decoder.undo();
     lastError = decoder.error;
     return 1;
   }
-  Block* scratch = nullptr;
-  if (entry->scratchBytes != nullptr) {
-    const int64_t bytes = entry->scratchBytes(args, target->impl().context().lanes());
-    if (bytes > 0) {
-      scratch = target->take(static_cast<std::size_t>(bytes), call.name, lastError);
-      if (scratch == nullptr) {
-        decoder.undo();
-        return 1;
-      }
-    }
-  }
-  const uint32_t uses = static_cast<uint32_t>(decoder.useCount);
-  JobHeader* job = target->stream().reserve(
-      static_cast<uint32_t>(sizeof(JobHeader) + uses * sizeof(BlockUse) + 16 + call.bytes));
-  job->kind = JobKind::op;
-  job->uses = static_cast<uint16_t>(uses);
-  job->entry = entry;
-  job->name = call.name;
-  job->scratch = scratch != nullptr ? scratch->data : nullptr;
-  std::memcpy(jobUses(job), decoder.uses, uses * sizeof(BlockUse));
-  std::memcpy(jobPayload(job), args, call.bytes);
-  target->publish(job);
-  if (scratch != nullptr) {
-    // Given back at once: whoever takes it next is queued behind this job.
-    scratch->lastUse = target->stream().issued();
-    target->allocator().give(scratch);
+  if (!target->queue(*entry, codec, args, decoder.uses, decoder.useCount, lastError)) {
+    decoder.undo();
+    return 1;
   }
   return 0;
 }

@@ -215,16 +215,9 @@ Napi::Value deviceInfo(const Napi::CallbackInfo& info) {
   object.Set("isa", cpu ? cpu::deviceIsa(device.impl()) : "");
   object.Set("threads", cpu ? cpu::deviceLanes(device.impl()) : device.impl().context().lanes());
   std::vector<std::string> operations;
-  const char* const names[] = {
-#define WL_OP(name, Args) #name,
-#define WL_OP_SCRATCH(name, Args) #name,
-#include "engine/ops.def"
-#undef WL_OP
-#undef WL_OP_SCRATCH
-  };
   for (int i = 0; i < kOpCount; ++i) {
     const OpEntry* entry = device.impl().op(i);
-    if (entry != nullptr && entry->run != nullptr) operations.push_back(names[i]);
+    if (entry != nullptr && entry->run != nullptr) operations.push_back(kOpCodecs[i].name);
   }
   object.Set("operations", stringArray(info.Env(), operations));
   return object;
@@ -399,13 +392,8 @@ void defineFunctions(Napi::Env env, Napi::Object exports, Environment& environme
   set("synchronize", synchronize);
   exports.Set("words", environment.wordsReference.Value());
   exports.Set("version", std::string("1 (g++ ") + __VERSION__ + ")");
-  std::vector<std::string> names = {
-#define WL_OP(name, Args) #name,
-#define WL_OP_SCRATCH(name, Args) #name,
-#include "engine/ops.def"
-#undef WL_OP
-#undef WL_OP_SCRATCH
-  };
+  std::vector<std::string> names;
+  for (const OpCodec& codec : kOpCodecs) names.push_back(codec.name);
   exports.Set("opNames", stringArray(env, names));
 }
 

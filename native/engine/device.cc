@@ -30,6 +30,13 @@ Block* Device::take(std::size_t bytes, const char* op, Error& error) {
   return nullptr;
 }
 
+JobHeader* Device::reserve(JobKind kind, int uses, std::size_t payload) {
+  JobHeader* job = stream_.reserve(static_cast<uint32_t>(sizeof(JobHeader) + static_cast<std::size_t>(uses) * sizeof(BlockUse) +
+                                                         16 + payload));
+  *job = {job->bytes, kind, static_cast<uint16_t>(uses), nullptr, nullptr, nullptr};
+  return job;
+}
+
 void Device::publish(JobHeader* job) {
   if (recording != nullptr) {
     recording->append(job);
@@ -41,6 +48,33 @@ void Device::publish(JobHeader* job) {
   stream_.publish();
 }
 
+bool Device::queue(const OpEntry& entry, const OpCodec& codec, void* args, const BlockUse* uses, int useCount, Error& error) {
+  Block* scratch = nullptr;
+  if (entry.scratchBytes != nullptr) {
+    const int64_t bytes = entry.scratchBytes(args, impl_->context().lanes());
+    if (bytes > 0) {
+      scratch = take(static_cast<std::size_t>(bytes), codec.name, error);
+      if (scratch == nullptr) return false;
+    }
+  }
+  // Packed outside the ring first: only the bytes in use should travel.
+  alignas(16) unsigned char packed[4096];
+  const uint32_t bytes = codec.pack(args, packed);
+  JobHeader* job = reserve(JobKind::op, useCount, bytes);
+  job->entry = &entry;
+  job->codec = &codec;
+  job->scratch = scratch != nullptr ? scratch->data : nullptr;
+  std::memcpy(jobUses(job), uses, static_cast<std::size_t>(useCount) * sizeof(BlockUse));
+  std::memcpy(jobPayload(job), packed, bytes);
+  publish(job);
+  if (scratch != nullptr) {
+    // Given back at once: whoever takes it next is queued behind this job.
+    scratch->lastUse = stream_.issued();
+    allocator_.give(scratch);
+  }
+  return true;
+}
+
 void Device::upload(Block* block, std::size_t offset, const void* source, std::size_t bytes) {
   char* target = static_cast<char*>(block->data) + offset;
   if (impl_->hostVisible() && recording == nullptr && !stream_.everFailed() && block->lastUse <= stream_.completed()) {
@@ -48,13 +82,7 @@ void Device::upload(Block* block, std::size_t offset, const void* source, std::s
     return;
   }
   const bool inlined = bytes <= kInlineUpload;
-  JobHeader* job = stream_.reserve(static_cast<uint32_t>(sizeof(JobHeader) + sizeof(BlockUse) + 16 + sizeof(UploadPayload) +
-                                                         (inlined ? bytes : 0)));
-  job->kind = JobKind::upload;
-  job->uses = 1;
-  job->entry = nullptr;
-  job->name = "upload";
-  job->scratch = nullptr;
+  JobHeader* job = reserve(JobKind::upload, 1, sizeof(UploadPayload) + (inlined ? bytes : 0));
   jobUses(job)[0] = BlockUse::of(block, offset == 0 && bytes == block->bytes ? Access::fresh : Access::write);
   auto* payload = static_cast<UploadPayload*>(jobPayload(job));
   payload->target = target;
@@ -79,15 +107,12 @@ void Device::upload(Block* block, std::size_t offset, const void* source, std::s
 
 void Device::read(Block* block, std::size_t offset, void* target, std::size_t bytes, Completion* completion) {
   if (block == nullptr) {
-    JobHeader* job = stream_.reserve(static_cast<uint32_t>(sizeof(JobHeader) + 16 + sizeof(NotifyPayload)));
-    *job = {job->bytes, JobKind::notify, 0, nullptr, "ready", nullptr};
+    JobHeader* job = reserve(JobKind::notify, 0, sizeof(NotifyPayload));
     *static_cast<NotifyPayload*>(jobPayload(job)) = {completion};
     publish(job);
     return;
   }
-  JobHeader* job =
-      stream_.reserve(static_cast<uint32_t>(sizeof(JobHeader) + sizeof(BlockUse) + 16 + sizeof(ReadPayload)));
-  *job = {job->bytes, JobKind::read, 1, nullptr, "read", nullptr};
+  JobHeader* job = reserve(JobKind::read, 1, sizeof(ReadPayload));
   jobUses(job)[0] = BlockUse::of(block, Access::read);
   *static_cast<ReadPayload*>(jobPayload(job)) = {static_cast<const char*>(block->data) + offset, target, bytes, completion};
   publish(job);
@@ -104,8 +129,7 @@ void Device::endRecording() {
 }
 
 void Device::replay(Recording& what) {
-  JobHeader* job = stream_.reserve(static_cast<uint32_t>(sizeof(JobHeader) + 16 + sizeof(ReplayPayload)));
-  *job = {job->bytes, JobKind::replay, 0, nullptr, "replay", nullptr};
+  JobHeader* job = reserve(JobKind::replay, 0, sizeof(ReplayPayload));
   *static_cast<ReplayPayload*>(jobPayload(job)) = {&what};
   publish(job);
   for (Block* block : what.blocks) block->lastUse = stream_.issued();
@@ -113,8 +137,7 @@ void Device::replay(Recording& what) {
 
 void Device::forget(std::unique_ptr<Recording> what) {
   allocator_.adopt(what->pool);
-  JobHeader* job = stream_.reserve(static_cast<uint32_t>(sizeof(JobHeader) + 16 + sizeof(ReplayPayload)));
-  *job = {job->bytes, JobKind::forget, 0, nullptr, "forget", nullptr};
+  JobHeader* job = reserve(JobKind::forget, 0, sizeof(ReplayPayload));
   *static_cast<ReplayPayload*>(jobPayload(job)) = {what.release()};
   publish(job);
 }

@@ -26,6 +26,10 @@ class Device {
   // tries once more.
   Block* take(std::size_t bytes, const char* op, Error& error);
 
+  // Queues an op that touches `uses`, with scratch of the size its kernel asks for. False with `error` filled when there is no
+  // memory for that.
+  bool queue(const OpEntry& entry, const OpCodec& codec, void* args, const BlockUse* uses, int useCount, Error& error);
+
   // Queues the bytes of `source`, which are copied here, into `block` at `offset`.
   void upload(Block* block, std::size_t offset, const void* source, std::size_t bytes);
 
@@ -40,10 +44,12 @@ class Device {
   // Gives the recording's memory to the common pool; its jobs are deleted once those already queued have run.
   void forget(std::unique_ptr<Recording> what);
 
-  // After filling in a job from stream().reserve(): publishes it, moves its blocks' tickets, and records it.
+ private:
+  // A job with room for its uses and a payload of at most `payload` bytes.
+  JobHeader* reserve(JobKind kind, int uses, std::size_t payload);
+  // Publishes a job that is filled in, moves its blocks' tickets, and records it.
   void publish(JobHeader* job);
 
- private:
   std::string name_;
   std::unique_ptr<DeviceImpl> impl_;
   Allocator allocator_;

@@ -1,10 +1,11 @@
-// The records of a stream's queue. A job is a header, the blocks it touches, and a payload: an op's argument struct, or the
+// The records of a stream's queue. A job is a header, the blocks it touches, and a payload: an op's packed arguments, or the
 // fields of an upload, a read, a replay. Everything is plain bytes, so a recording is a copy of them.
 #pragma once
 
 #include <cstdint>
 
 #include "engine/allocator.h"
+#include "engine/codec.h"
 #include "engine/error.h"
 
 namespace warploom {
@@ -28,10 +29,9 @@ struct alignas(16) JobHeader {
   JobKind kind;
   uint16_t uses;
   const OpEntry* entry;  // op
-  const char* name;      // op
+  const OpCodec* codec;  // op: how the payload becomes an argument struct
   void* scratch;         // op
 };
-static_assert(sizeof(JobHeader) == 32 + 0 * sizeof(void*), "headers are packed into the ring by hand");
 
 inline BlockUse* jobUses(JobHeader* job) { return reinterpret_cast<BlockUse*>(job + 1); }
 inline void* jobPayload(JobHeader* job) {

@@ -15,6 +15,7 @@ namespace warploom {
 namespace {
 
 constexpr auto kSpin = std::chrono::microseconds(50);
+constexpr int kPauses = 8;
 
 void relax() {
 #if defined(__x86_64__)
@@ -37,10 +38,13 @@ JobHeader* Stream::reserve(uint32_t bytes) {
   const uint64_t offset = tail_ & (kCapacity - 1);
   const uint64_t left = kCapacity - offset;
   const uint64_t needed = left < bytes ? left + bytes : bytes;
-  while (tail_ + needed - head_.load(std::memory_order_acquire) > kCapacity) {
-    // A full queue blocks the caller: the alternative is memory without bound.
-    waiting_.store(1, std::memory_order_seq_cst);
-    if (tail_ + needed - head_.load(std::memory_order_seq_cst) > kCapacity) futexWait(&waiting_, 1);
+  // The other thread's counter is looked at only when the queue seems full: each look costs a cache line's trip.
+  if (tail_ + needed - headSeen_ > kCapacity) {
+    while (tail_ + needed - (headSeen_ = head_.load(std::memory_order_acquire)) > kCapacity) {
+      // A full queue blocks the caller: the alternative is memory without bound.
+      waiting_.store(1, std::memory_order_seq_cst);
+      if (tail_ + needed - head_.load(std::memory_order_seq_cst) > kCapacity) futexWait(&waiting_, 1);
+    }
   }
   if (left < bytes) {
     auto* skip = reinterpret_cast<JobHeader*>(ring_ + offset);
@@ -78,14 +82,22 @@ void Stream::drain() {
   }
 }
 
+void Stream::wakeProducer() {
+  waiting_.store(0, std::memory_order_seq_cst);
+  futexWakeAll(&waiting_);
+}
+
 bool Stream::waitForWork(uint64_t position) {
+  // The last stores of head_ must be visible before this thread goes quiet: see work().
+  std::atomic_thread_fence(std::memory_order_seq_cst);
+  if (waiting_.load(std::memory_order_relaxed) != 0) wakeProducer();
   const auto until = std::chrono::steady_clock::now() + kSpin;
-  for (int i = 0;; ++i) {
+  do {
     if (published_.load(std::memory_order_acquire) != position) return true;
     if (stopping_.load(std::memory_order_acquire)) return false;
-    if ((i & 15) == 15 && std::chrono::steady_clock::now() > until) break;
-    relax();
-  }
+    // A pause between looks lets the producer write several jobs before its line is taken away.
+    for (int i = 0; i < kPauses; ++i) relax();
+  } while (std::chrono::steady_clock::now() < until);
   for (;;) {
     parked_.store(1, std::memory_order_seq_cst);
     if (published_.load(std::memory_order_seq_cst) != position || stopping_.load(std::memory_order_seq_cst)) {
@@ -98,20 +110,25 @@ bool Stream::waitForWork(uint64_t position) {
 
 void Stream::work() {
   uint64_t position = 0;
+  uint64_t end = 0;  // published_ when last looked at
   while (!stopping_.load(std::memory_order_acquire)) {
-    if (published_.load(std::memory_order_acquire) == position && !waitForWork(position)) break;
+    if (position == end) {
+      end = published_.load(std::memory_order_acquire);
+      if (position == end) {
+        if (!waitForWork(position)) break;
+        continue;
+      }
+    }
     auto* job = reinterpret_cast<JobHeader*>(ring_ + (position & (kCapacity - 1)));
     const uint32_t bytes = job->bytes;
     if (job->kind != JobKind::skip) runOne(job);
     position += bytes;
-    head_.store(position, std::memory_order_seq_cst);
-    if (waiting_.load(std::memory_order_seq_cst) != 0) {
-      waiting_.store(0, std::memory_order_seq_cst);
-      futexWakeAll(&waiting_);
-    }
+    head_.store(position, std::memory_order_release);
+    // A sleeper missed here, since store and load may pass each other, is seen after the next job or in waitForWork().
+    if (waiting_.load(std::memory_order_relaxed) != 0) wakeProducer();
   }
   // What was never begun still owns memory.
-  const uint64_t end = published_.load(std::memory_order_acquire);
+  end = published_.load(std::memory_order_acquire);
   while (position < end) {
     auto* job = reinterpret_cast<JobHeader*>(ring_ + (position & (kCapacity - 1)));
     position += job->bytes;
@@ -197,8 +214,10 @@ void Stream::runOp(JobHeader* job) {
   context_.scratch_ = job->scratch;
   std::string message;
   bool failed = false;
+  alignas(64) unsigned char args[4096];
   try {
-    job->entry->run(jobPayload(job), context_);
+    job->codec->unpack(jobPayload(job), args);
+    job->entry->run(args, context_);
     failed = context_.takeFailure(message);
   } catch (const std::bad_alloc&) {
     message = "the host ran out of memory inside the kernel";
@@ -211,7 +230,7 @@ void Stream::runOp(JobHeader* job) {
   if (failed) {
     Error error;
     error.code = ErrorCode::failed;
-    error.op = job->name;
+    error.op = job->codec->name;
     error.message = message;
     failures_.push_back(error);
     everFailed_.store(true, std::memory_order_relaxed);

@@ -51,6 +51,7 @@ class Stream {
   void replay(Recording& recording);
   void discard(JobHeader* job);
   bool waitForWork(uint64_t position);
+  void wakeProducer();
   const Error* poisonOf(JobHeader* job);
   void poisonOutputs(JobHeader* job, int32_t mark);
   void collectIndexError();
@@ -64,6 +65,7 @@ class Stream {
   // Producer
   uint64_t tail_ = 0;
   uint32_t reserved_ = 0;
+  uint64_t headSeen_ = 0;  // head_ when last looked at
 
   alignas(64) std::atomic<uint64_t> published_{0};
   std::atomic<uint32_t> parked_{0};  // 1 while the stream's thread sleeps

@@ -45,12 +45,10 @@ void queueSoftmax(Device& device, Block* x, Block* y, int64_t n, const OpEntry* 
     view->strides[1] = 1;
     view->strides[2] = 1;
   }
-  JobHeader* job = device.stream().reserve(sizeof(JobHeader) + 2 * sizeof(BlockUse) + 16 + sizeof(SoftmaxArgs));
-  *job = {job->bytes, JobKind::op, 2, entry ? entry : device.impl().op(static_cast<int>(OpId::softmax)), "softmax", nullptr};
-  jobUses(job)[0] = BlockUse::of(x, Access::read);
-  jobUses(job)[1] = BlockUse::of(y, Access::fresh);
-  std::memcpy(jobPayload(job), &args, sizeof(args));
-  device.publish(job);
+  const int id = static_cast<int>(OpId::softmax);
+  const BlockUse uses[] = {BlockUse::of(x, Access::read), BlockUse::of(y, Access::fresh)};
+  Error error;
+  CHECK(device.queue(entry ? *entry : *device.impl().op(id), kOpCodecs[id], &args, uses, 2, error));
 }
 
 std::vector<float> download(Device& device, Block* block, int64_t n, Error* error = nullptr) {
@@ -257,4 +255,29 @@ TEST(handles_go_stale) {
   const int32_t second = table.add(device->take(64, "test", error), device.get(), 64);
   CHECK(second != first && table.find(first) == nullptr && table.find(second) != nullptr);
   for (double bad : {-1.0, 1e18, 2147483648.0, std::nan("")}) CHECK(table.find(bad) == nullptr);
+}
+
+TEST(arguments_survive_the_queue) {
+  MatmulArgs args{};
+  for (View* view : {static_cast<View*>(&args.a), static_cast<View*>(&args.b), static_cast<View*>(&args.y)}) {
+    view->data = view;
+    view->dtype = DType::float64;
+    view->rank = 5;
+    for (int i = 0; i < 5; ++i) {
+      view->sizes[i] = 10 * i + 1;
+      view->strides[i] = 7 * i;
+    }
+  }
+  args.bias.rank = args.pre.rank = -1;
+  args.activation = 2;
+  args.accumulate = 1;
+  const OpCodec& codec = kOpCodecs[static_cast<int>(OpId::matmul)];
+  alignas(16) unsigned char packed[4096];
+  CHECK(codec.pack(&args, packed) <= codec.bytes);
+  MatmulArgs copy;
+  std::memset(&copy, 0xAB, sizeof(copy));
+  codec.unpack(packed, &copy);
+  CHECK(copy.b.data == &args.b && copy.b.dtype == DType::float64 && copy.b.rank == 5);
+  for (int i = 0; i < 5; ++i) CHECK(copy.y.sizes[i] == 10 * i + 1 && copy.y.strides[i] == 7 * i);
+  CHECK(!copy.bias.present() && !copy.pre.present() && copy.activation == 2 && copy.accumulate == 1);
 }
