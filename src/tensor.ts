@@ -52,7 +52,7 @@ export class Tensor implements View {
   meta: GradMeta | null = null;
   /** @internal */
   needsGradient = false;
-  private readonly contiguous: boolean;
+  private readonly gapless: boolean;
 
   /** @internal Takes a reference on `storage`; the caller tracks the tensor. */
   constructor(
@@ -69,7 +69,7 @@ export class Tensor implements View {
     this.strides = strides;
     this.offset = offset;
     this.dtype = dtype;
-    this.contiguous = contiguous;
+    this.gapless = contiguous;
     storage.refs++;
   }
 
@@ -130,7 +130,7 @@ export class Tensor implements View {
   }
 
   isContiguous(): boolean {
-    return this.contiguous;
+    return this.gapless;
   }
 
   /** whether gradients flow to or through it */
@@ -188,7 +188,7 @@ export class Tensor implements View {
   /** The same memory without history: nothing flows back through it. */
   detach(): Tensor {
     this.checkUsable('detach');
-    const tensor = new Tensor(this.storage, this.shape, this.strides, this.offset, this.dtype, this.contiguous);
+    const tensor = new Tensor(this.storage, this.shape, this.strides, this.offset, this.dtype, this.gapless);
     own(tensor);
     return tensor;
   }
@@ -209,7 +209,7 @@ export class Tensor implements View {
     const self = this as unknown as {
       -readonly [K in 'storage' | 'shape' | 'strides' | 'offset' | 'dtype']: Tensor[K];
     } & {
-      contiguous: boolean;
+      gapless: boolean;
     };
     const previous = this.storage;
     other.storage.retain();
@@ -218,7 +218,7 @@ export class Tensor implements View {
     self.strides = other.strides;
     self.offset = other.offset;
     self.dtype = other.dtype;
-    self.contiguous = other.contiguous;
+    self.gapless = other.gapless;
     if (this.kept) this.storage.adopt();
     previous.drop();
     // A gradient elsewhere or of another dtype is of no use any more, and the accumulator knows the old device.
@@ -379,7 +379,7 @@ export class Tensor implements View {
 
   /** The tensor itself, or a contiguous copy that the caller disposes. */
   private packed(): Tensor {
-    if (this.contiguous) return this;
+    if (this.gapless) return this;
     const { shape, dtype } = this;
     return new Tensor(
       native.copy(this.device, this, { shape, dtype }),
