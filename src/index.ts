@@ -23,3 +23,4 @@ export type { GradcheckOptions } from './autograd/gradcheck.js';
 export { emptyCache, memory, resetPeakMemory, setMemoryLimit } from './memory.js';
 export type { MemoryReport } from './memory.js';
 export { defaultGenerator, Generator, manualSeed, permutation, philox } from './random.js';
+export * from './ops/index.js';

@@ -1,0 +1,123 @@
+/** 2-D max pooling. */
+import * as native from '../addon.ops.js';
+import { apply } from '../apply.js';
+import { defineOp, type OpDefinition } from '../autograd/define.js';
+import { formatShape, type Shape } from '../shape.js';
+import { Tensor } from '../tensor.js';
+import { type Pair, pair } from './conv.js';
+import { dense, requireFloat, shapeError } from './support.js';
+import { squeeze, unsqueeze } from './view.js';
+
+/** kernel, stride, padding, dilation, each as height and width */
+type Geometry = readonly [number, number, number, number, number, number, number, number];
+
+interface PoolParams {
+  readonly geometry: Geometry;
+  /** of the output */
+  readonly shape: Shape;
+}
+
+const maxPool2dOp = defineOp<PoolParams>({
+  name: 'maxPool2d',
+  forward([x], { geometry, shape }, ctx) {
+    const { device, dtype } = x!;
+    const out = native.maxPool2d(device, dense(x!), { dtype, shape }, { dtype: 'int32', shape }, ...geometry);
+    const indices = Tensor.fresh(out.indices, shape, 'int32');
+    if (ctx.needsGrad(0)) ctx.save(indices);
+    return Tensor.fresh(out.y, shape, dtype);
+  },
+  grad: ([g], { saved: [indices], inputShapes }) => [
+    g ? apply(scatterOp, [g, indices!], { shape: inputShapes[0]! }) : null,
+  ],
+});
+
+/** Each element of g added where its maximum was. */
+const scatterOp: OpDefinition<{ readonly shape: Shape }> = defineOp<{ readonly shape: Shape }>({
+  name: 'maxPool2d backward',
+  forward([g, indices], { shape }, ctx) {
+    if (ctx.needsGrad(0)) ctx.save(indices!);
+    return Tensor.fresh(
+      native.maxPool2dBackward(g!.device, dense(g!), indices!, { dtype: g!.dtype, shape }),
+      shape,
+      g!.dtype,
+    );
+  },
+  grad: ([gg], { saved: [indices] }) => [gg ? apply(gatherOp, [gg, indices!], null) : null, null],
+});
+
+/** The elements at the places of the maxima. */
+const gatherOp: OpDefinition<null> = defineOp<null>({
+  name: 'maxPool2d gather',
+  forward([x, indices], _, ctx) {
+    const { shape } = indices!;
+    if (ctx.needsGrad(0)) ctx.save(indices!);
+    return Tensor.fresh(
+      native.maxPool2dGather(x!.device, dense(x!), indices!, { dtype: x!.dtype, shape }),
+      shape,
+      x!.dtype,
+    );
+  },
+  grad: ([gg], { saved: [indices], inputShapes }) => [
+    gg ? apply(scatterOp, [gg, indices!], { shape: inputShapes[0]! }) : null,
+    null,
+  ],
+});
+
+export interface MaxPool2dOptions {
+  /** step of the window; default the window's size */
+  stride?: Pair | null;
+  /** -Infinity on each side, at most half the window; default 0 */
+  padding?: Pair;
+  /** distance between the window's elements; default 1 */
+  dilation?: Pair;
+}
+
+/**
+ * The maximum of each window. The first of equal maxima gets the gradient; NaN wins over all.
+ *
+ * @param x [N, C, H, W] or [C, H, W], float32 or float64
+ * @param kernelSize the window's height and width
+ * @returns [N, C, OH, OW] with OH = floor((H + 2 padding - dilation (kernelSize - 1) - 1) / stride) + 1
+ * @throws ShapeError where the window does not fit
+ */
+export function maxPool2d(x: Tensor, kernelSize: Pair, options: MaxPool2dOptions = {}): Tensor {
+  requireFloat('maxPool2d', x);
+  const kernel = pair('maxPool2d', 'kernelSize', kernelSize, 1);
+  const stride = pair('maxPool2d', 'stride', options.stride ?? kernel, 1);
+  const padding = pair('maxPool2d', 'padding', options.padding ?? 0, 0);
+  const dilation = pair('maxPool2d', 'dilation', options.dilation ?? 1, 1);
+  const rank = x.shape.length;
+  if (rank !== 3 && rank !== 4)
+    throw shapeError('maxPool2d', `x must be [N, C, H, W] or [C, H, W], got ${formatShape(x.shape)}`, [x.shape]);
+  if (padding.some((p, i) => 2 * p > kernel[i]!)) {
+    throw shapeError(
+      'maxPool2d',
+      `padding (${padding.join(', ')}) is more than half the window (${kernel.join(', ')})`,
+      [x.shape],
+    );
+  }
+  const sizes = [0, 1].map((i) => {
+    const n = x.shape[rank - 2 + i]!;
+    return Math.floor((n + 2 * padding[i]! - dilation[i]! * (kernel[i]! - 1) - 1) / stride[i]!) + 1;
+  });
+  if (sizes.some((n) => n < 1)) {
+    throw shapeError('maxPool2d', `the window (${kernel.join(', ')}) does not fit into x ${formatShape(x.shape)}`, [
+      x.shape,
+    ]);
+  }
+  const batched = rank === 4 ? x : unsqueeze(x, 0);
+  const geometry: Geometry = [...kernel, ...stride, ...padding, ...dilation];
+  const y = apply(maxPool2dOp, [batched], { geometry, shape: [...batched.shape.slice(0, 2), ...sizes] });
+  return rank === 4 ? y : squeeze(y, 0);
+}
+
+declare module '../tensor.js' {
+  interface Tensor {
+    /** See {@link maxPool2d}. */
+    maxPool2d(kernelSize: Pair, options?: MaxPool2dOptions): Tensor;
+  }
+}
+
+Tensor.prototype.maxPool2d = function (kernelSize, options) {
+  return maxPool2d(this, kernelSize, options);
+};
