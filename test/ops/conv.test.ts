@@ -124,6 +124,7 @@ opCase<PoolParams>({
       says: [/\(4, 4\)/],
     },
   ],
+  frozen: ([x], { kernelSize, ...options }) => wl.maxPool2d(x!, kernelSize as [number, number], options),
   sweep: (random) => {
     const kernel = random.integer(1, 4);
     return pool({ kernel, stride: random.integer(1, 3), padding: random.integer(0, Math.floor(kernel / 2)) }, [

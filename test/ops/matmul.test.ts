@@ -104,6 +104,7 @@ opCase<LinearParams>({
       says: [/swish/],
     },
   ],
+  frozen: ([x, w, b], params) => wl.linear(x!, w!, b, params),
   sweep: (random) => {
     const [o, i] = [random.integer(1, 40), random.integer(1, 90)];
     return { inputs: [[...random.shape(random.integer(0, 2), 5), i], [o, i], [o]], params: { activation: random.pick(activations) } };

@@ -44,8 +44,8 @@ function reduction(name: string, { run, reference: wanted, bound, domain, ofNoth
       {
         title: 'a dim out of range',
         call: (device) => run(wl.zeros([2, 3], { device }), 2, {}),
-        error: 'ShapeError',
-        says: [/2/, /\(2, 3\)/],
+        error: 'IndexError',
+        says: [/dim/],
       },
       {
         title: 'a dim named twice',
@@ -112,8 +112,8 @@ for (const name of ['argmax', 'argmin'] as const) {
       {
         title: 'a dim out of range',
         call: (device) => wl[name](wl.zeros([2, 3], { device }), -3),
-        error: 'ShapeError',
-        says: [/-3/, /\(2, 3\)/],
+        error: 'IndexError',
+        says: [/dim/],
       },
       {
         title: 'an empty dim',

@@ -120,8 +120,8 @@ movement<{ a: number; b: number }>({
     {
       title: 'a dim out of range',
       call: (device) => wl.transpose(wl.zeros([2, 3], { device }), 0, 2),
-      error: 'ShapeError',
-      says: [/2/, /\(2, 3\)/],
+      error: 'IndexError',
+      says: [/dim/],
     },
   ],
 });
@@ -176,8 +176,8 @@ movement<{ dims?: number | number[] }>({
     {
       title: 'a dim out of range',
       call: (device) => wl.squeeze(wl.zeros([2, 1], { device }), 2),
-      error: 'ShapeError',
-      says: [/\(2, 1\)/],
+      error: 'IndexError',
+      says: [/dim/],
     },
   ],
 });
@@ -195,8 +195,8 @@ movement<{ dim: number }>({
     {
       title: 'a dim out of range',
       call: (device) => wl.unsqueeze(wl.zeros([2, 3], { device }), 4),
-      error: 'ShapeError',
-      says: [/\(2, 3\)/],
+      error: 'IndexError',
+      says: [/dim/],
     },
   ],
 });
