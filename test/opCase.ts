@@ -6,7 +6,7 @@
  */
 import { describe, expect, test } from 'vitest';
 import * as warploom from '../src/index.js';
-import type { DType, Tensor } from '../src/index.js';
+import type { DType } from '../src/index.js';
 import { assertClose } from './harness/compare.js';
 import { readFrozen, type FrozenCase } from './harness/frozen.js';
 import { checkGradients, checkSecondGradients } from './harness/gradient.js';
