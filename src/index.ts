@@ -24,3 +24,6 @@ export { emptyCache, memory, resetPeakMemory, setMemoryLimit } from './memory.js
 export type { MemoryReport } from './memory.js';
 export { defaultGenerator, Generator, manualSeed, permutation, philox } from './random.js';
 export * from './ops/index.js';
+export * as nn from './nn/index.js';
+export * as optim from './optim/index.js';
+export * from './data/index.js';
