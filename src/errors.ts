@@ -168,6 +168,7 @@ const mebibytes = (bytes: number | undefined): string =>
 export function fromNative(info: NativeErrorInfo, op?: string): WarploomError {
   const name = info.op || op;
   const details: ErrorDetails = name ? { op: name } : {};
+  const message = name && info.message.startsWith(`[${name}] `) ? info.message.slice(name.length + 3) : info.message;
   switch (info.code) {
     case 'OUT_OF_MEMORY': {
       const { requested, active, limit } = info;
@@ -185,18 +186,19 @@ export function fromNative(info: NativeErrorInfo, op?: string): WarploomError {
       );
     }
     case 'INDEX':
-      return new IndexError(
-        info.value === undefined ? info.message : `index ${info.value} is outside [0, ${info.bound})`,
-        { ...details, value: info.value, bound: info.bound },
-      );
+      return new IndexError(info.value === undefined ? message : `index ${info.value} is outside [0, ${info.bound})`, {
+        ...details,
+        value: info.value,
+        bound: info.bound,
+      });
     case 'CAPTURE':
-      return new CaptureError(info.message, details);
+      return new CaptureError(message, details);
     case 'NOT_SUPPORTED':
-      return new NotSupportedError(info.message, details);
+      return new NotSupportedError(message, details);
     case 'DEVICE_LOST':
-      return new DeviceLostError(info.message, { ...details, hint: 'Start a new process to use the device again.' });
+      return new DeviceLostError(message, { ...details, hint: 'Start a new process to use the device again.' });
     default:
-      return new WarploomError(info.message, details);
+      return new WarploomError(message, details);
   }
 }
 
