@@ -116,7 +116,7 @@ export function applyBinary(op: OpDefinition<Scalars>, a: Operand, b: Operand): 
     return apply(op, [meet(b, a)], { a, b: null });
   }
   if (typeof a === 'number')
-    throw dtypeError(op.name, 'needs a tensor; both operands are numbers.', 'Wrap one: tensor(2)');
+    throw dtypeError(op.name, 'needs a tensor; both operands are numbers.', 'Wrap one: tensor(2).');
   return apply(op, [meet(a, b)], { a: null, b });
 }
 
@@ -165,7 +165,7 @@ export function maximum(a: Operand, b: Operand): Tensor {
 
 function refuseBool(op: string, ...operands: readonly Operand[]): void {
   if (operands.every((x) => typeof x !== 'number' && x.dtype === 'bool')) {
-    throw dtypeError(op, 'is not defined for bool tensors.', 'Use logicalNot, logicalAnd or ne, or cast to int32');
+    throw dtypeError(op, 'is not defined for bool tensors.', 'Use logicalNot, logicalAnd or ne, or cast to int32.');
   }
 }
 

@@ -130,10 +130,10 @@ const whereOp = defineOp<Scalars>({
  */
 export function where(cond: Tensor, a: Operand, b: Operand): Tensor {
   if (cond.dtype !== 'bool') {
-    throw dtypeError('where', `cond must be bool, got ${cond.dtype}`, 'Compare first, for example x.ne(0)');
+    throw dtypeError('where', `cond must be bool, got ${cond.dtype}`, 'Compare first, for example x.ne(0).');
   }
   if (typeof a === 'number') {
-    if (typeof b === 'number') throw dtypeError('where', 'both sides are numbers.', 'Wrap one: tensor(0)');
+    if (typeof b === 'number') throw dtypeError('where', 'both sides are numbers.', 'Wrap one: tensor(0).');
     return apply(whereOp, [cond, to(b, resultTypeWithNumber(b.dtype, a))], { a, b: null });
   }
   if (typeof b === 'number') return apply(whereOp, [cond, to(a, resultTypeWithNumber(a.dtype, b))], { a: null, b });

@@ -57,7 +57,7 @@ export function view(x: Tensor, shape: Shape): Tensor {
       'view',
       `${formatShape(x.shape)} with strides ${formatShape(x.strides)} cannot be read as ${formatShape(sizes)} without a copy`,
       [x.shape, sizes],
-      'Use reshape',
+      'Use reshape.',
     );
   }
   return apply(viewOp, [x], { shape: sizes, strides });
@@ -110,7 +110,7 @@ export function transpose(x: Tensor, dim0: number, dim1: number): Tensor {
 export function t(x: Tensor): Tensor {
   const rank = x.shape.length;
   if (rank > 2)
-    throw shapeError('t', `needs rank 2 or less, got ${formatShape(x.shape)}`, [x.shape], 'Use transpose(dim0, dim1)');
+    throw shapeError('t', `needs rank 2 or less, got ${formatShape(x.shape)}`, [x.shape], 'Use transpose(dim0, dim1).');
   return apply(permuteOp, [x], { order: rank === 2 ? [1, 0] : rank === 1 ? [0] : [] });
 }
 
@@ -137,7 +137,7 @@ export function expand(x: Tensor, shape: Shape): Tensor {
       'expand',
       `${formatShape(x.shape)} does not expand to ${formatShape(shape)}`,
       [x.shape, shape],
-      'Each size must be equal or 1 in x, counted from the last dim',
+      'Each size must be equal or 1 in x, counted from the last dim.',
     );
   }
   return sameShape(sizes, x.shape) ? x : apply(expandOp, [x], { shape: sizes });
@@ -159,8 +159,10 @@ export function squeeze(x: Tensor, dims?: Dims): Tensor {
 export function unsqueeze(x: Tensor, dim: number): Tensor {
   const d = normalizeDim(dim, x.shape.length + 1, 'unsqueeze');
   const insert = (list: Shape, value: number) => [...list.slice(0, d), value, ...list.slice(d)];
+  const shape = insert(x.shape, 1);
+  checkShape(shape, 'unsqueeze');
   const stride = d < x.shape.length ? x.shape[d]! * x.strides[d]! : 1;
-  return apply(viewOp, [x], { shape: insert(x.shape, 1), strides: insert(x.strides, stride) });
+  return apply(viewOp, [x], { shape, strides: insert(x.strides, stride) });
 }
 
 interface SliceParams {
@@ -225,7 +227,7 @@ export function slice(x: Tensor, dim: number, start = 0, end = Infinity, step = 
 
 function sliceDim(op: string, x: Tensor, dim: number): number {
   if (x.shape.length === 0)
-    throw shapeError(op, 'a 0-dim tensor has no dim to take from', [x.shape], 'Use unsqueeze(0) first');
+    throw shapeError(op, 'a 0-dim tensor has no dim to take from', [x.shape], 'Use unsqueeze(0) first.');
   return normalizeDim(dim, x.shape.length, op);
 }
 
