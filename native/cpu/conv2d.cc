@@ -1,15 +1,12 @@
-// 2-D convolution and the gradient of its input. Both are correlations of padded planes with packed weights (gemm/correlate.h):
-// forward, stride s reads s x s phases of x; backward, each phase of dx (rows congruent modulo s) gathers from g with the taps
-// that reach it, so no zeros are inserted between g's elements.
+// 2-D convolution and the gradient of its input. Both are correlations of padded planes with packed weights
+// (gemm/correlate.h): forward, stride s reads s x s phases of x; backward, each phase of dx (rows congruent modulo s)
+// gathers from g with the taps that reach it, so no zeros are inserted between g's elements.
 #ifndef WL_ISA
 #include "cpu/prelude.h"
 #define WL_ISA_FILE "cpu/conv2d.cc"
 #include "cpu/foreach_isa.h"
 #else
-#include "cpu/simd.h"
-#include "cpu/gemm/micro.h"
-#include "cpu/gemm/pack.h"
-#include "cpu/gemm/correlate.h"
+#include "cpu/gemm/gemm.h"
 
 namespace {
 
@@ -20,8 +17,8 @@ using gemm::maxOf;
 using gemm::minOf;
 using gemm::roundUp;
 
-constexpr int64_t kGrainWork = int64_t{1} << 18;     // multiply-adds worth a hand-off
-constexpr int64_t kPlaneBudget = int64_t{1} << 17;   // elements of a lane's planes
+constexpr int64_t kGrainWork = int64_t{1} << 18;    // multiply-adds worth a hand-off
+constexpr int64_t kPlaneBudget = int64_t{1} << 17;  // elements of a lane's planes
 
 // floor(a / b) for b > 0.
 int64_t floorDiv(int64_t a, int64_t b) { return a >= 0 ? a / b : -((-a + b - 1) / b); }
@@ -30,7 +27,8 @@ int64_t floorDiv(int64_t a, int64_t b) { return a >= 0 ? a / b : -((-a + b - 1) 
 struct Axis {
   int64_t kernel, stride, pad, dilation;
   bool backward;
-  // First source row, in units of the plane, that any tap of an output row 0 reads (backward only; negative or positive).
+  // First source row, in units of the plane, that any tap of an output row 0 reads (backward only; negative or
+  // positive).
   int64_t lowest() const { return backward ? floorDiv(pad - (kernel - 1) * dilation, stride) : 0; }
   int64_t highest() const { return backward ? floorDiv(stride - 1 + pad, stride) : (kernel - 1) * dilation / stride; }
   int64_t outputPhase(int64_t tap) const {
@@ -45,19 +43,20 @@ struct Axis {
 };
 
 struct Plan {
-  gemm::Planes planes;   // of one group's source channels
+  gemm::Planes planes;  // of one group's source channels
   Axis rowAxis, colAxis;
   int64_t images, groups;
-  int64_t outputs;       // output channels of a group
+  int64_t outputs;  // output channels of a group
   int64_t outH, outW;
-  int64_t phasesH, phasesW, stepH, stepW;  // output phases; phase (a, b) holds rows r * stepH + a, columns c * stepW + b
-  int64_t rows;          // of the largest phase
-  int64_t depth;         // source channels * kernel taps: all phases together
-  int64_t outputStride, sourceStride;      // of the weights, per output and per source channel of a group
+  int64_t phasesH, phasesW, stepH,
+      stepW;                           // output phases; phase (a, b) holds rows r * stepH + a, columns c * stepW + b
+  int64_t rows;                        // of the largest phase
+  int64_t depth;                       // source channels * kernel taps: all phases together
+  int64_t outputStride, sourceStride;  // of the weights, per output and per source channel of a group
   int64_t stripRows, strips;
   int64_t outputBlock, outputBlocks;
   int panel;
-  int64_t padded;        // outputs rounded up to panels
+  int64_t padded;  // outputs rounded up to panels
 };
 
 template <class T>
@@ -66,8 +65,8 @@ void finishPlan(Plan& p) {
   p.panel = gemm::panelRows(p.outputs);
   p.padded = roundUp(p.outputs, p.panel);
   const int64_t others = p.images * p.groups;
-  p.stripRows = gemm::chooseStripRows(p.rows, others, p.planes.channels * p.planes.phasesH * p.planes.phasesW * p.planes.pitch(),
-                                      kPlaneBudget);
+  p.stripRows = gemm::chooseStripRows(
+      p.rows, others, p.planes.channels * p.planes.phasesH * p.planes.phasesW * p.planes.pitch(), kPlaneBudget);
   p.strips = ceilDiv(p.rows, p.stripRows);
   // With few strips the output channels are shared out too; each share copies its planes again.
   const int64_t shares = minOf(ceilDiv(16, maxOf(1, others * p.strips)), p.padded / p.panel);
@@ -181,10 +180,11 @@ int64_t listTaps(const Plan& p, const Scratch<T>& s, int64_t a, int64_t b, int64
   return count;
 }
 
-// Adds rows x cols of a tile, whose first column is output p = col of the strip, to one image's output channels, or sets them.
+// Adds rows x cols of a tile, whose first column is output p = col of the strip, to one image's output channels, or
+// sets them.
 template <class T>
-void storeTile(const Plan& p, const T* tile, int64_t tilePitch, int64_t rows, int64_t col, int64_t cols, T* y, int64_t r0,
-               int64_t phaseCols, int64_t a, int64_t b, bool add, const T* bias) {
+void storeTile(const Plan& p, const T* tile, int64_t tilePitch, int64_t rows, int64_t col, int64_t cols, T* y,
+               int64_t r0, int64_t phaseCols, int64_t a, int64_t b, bool add, const T* bias) {
   using V = VectorOf<T>;
   constexpr int64_t lanes = kLanes<T>;
   const int64_t pitch = p.planes.pitch();
@@ -233,29 +233,29 @@ void correlate(const Plan& p, const T* source, const T* w, const T* bias, T* y, 
   const int64_t panels = p.padded / p.panel;
   context.parallel(p.groups * panels, maxOf(1, (int64_t{1} << 15) / (p.panel * maxOf(1, p.depth))),
                    [&](int64_t begin, int64_t end, int) {
-    for (int64_t unit = begin; unit < end; ++unit) {
-      const int64_t row = unit % panels * p.panel;
-      const int64_t count = minOf(p.panel, p.outputs - row);
-      const T* from = w + unit / panels * groupWeights + row * p.outputStride;
-      T* packed = s.packed + unit / panels * p.padded * p.depth;
-      for (int64_t phase = 0; phase < phases; ++phase) {
-        const int64_t tapBegin = s.begins[phase];
-        const int64_t tapEnd = s.begins[phase + 1];
-        for (int64_t k0 = tapBegin; k0 < tapEnd; k0 += kBlockK) {
-          const int64_t depth = minOf(kBlockK, tapEnd - k0);
-          T* to = packed + k0 * p.padded + row * depth;
-          if (!p.rowAxis.backward) {
-            gemm::packPanel<T>(to, p.panel, count, depth, from + k0, p.outputStride, 1);
-            continue;
-          }
-          for (int64_t k = 0; k < depth; ++k, to += p.panel) {
-            const T* tap = from + s.weights[k0 + k];
-            for (int64_t i = 0; i < p.panel; ++i) to[i] = i < count ? tap[i * p.outputStride] : T(0);
-          }
-        }
-      }
-    }
-  });
+                     for (int64_t unit = begin; unit < end; ++unit) {
+                       const int64_t row = unit % panels * p.panel;
+                       const int64_t count = minOf(p.panel, p.outputs - row);
+                       const T* from = w + unit / panels * groupWeights + row * p.outputStride;
+                       T* packed = s.packed + unit / panels * p.padded * p.depth;
+                       for (int64_t phase = 0; phase < phases; ++phase) {
+                         const int64_t tapBegin = s.begins[phase];
+                         const int64_t tapEnd = s.begins[phase + 1];
+                         for (int64_t k0 = tapBegin; k0 < tapEnd; k0 += kBlockK) {
+                           const int64_t depth = minOf(kBlockK, tapEnd - k0);
+                           T* to = packed + k0 * p.padded + row * depth;
+                           if (!p.rowAxis.backward) {
+                             gemm::packPanel<T>(to, p.panel, count, depth, from + k0, p.outputStride, 1);
+                             continue;
+                           }
+                           for (int64_t k = 0; k < depth; ++k, to += p.panel) {
+                             const T* tap = from + s.weights[k0 + k];
+                             for (int64_t i = 0; i < p.panel; ++i) to[i] = i < count ? tap[i * p.outputStride] : T(0);
+                           }
+                         }
+                       }
+                     }
+                   });
 
   const int64_t units = p.images * p.groups * p.strips * p.outputBlocks;
   const int64_t unitWork = p.outputBlock * p.stripRows * p.planes.pitch() * maxOf(1, p.depth);
@@ -317,7 +317,8 @@ void conv2d(const Conv2dArgs& args, Context& context) {
   const auto run = [&](auto zero) {
     using T = decltype(zero);
     correlate<T>(forwardPlan<T>(args), static_cast<const T*>(args.x.data), static_cast<const T*>(args.w.data),
-                 args.bias.present() ? static_cast<const T*>(args.bias.data) : nullptr, static_cast<T*>(args.y.data), context);
+                 args.bias.present() ? static_cast<const T*>(args.bias.data) : nullptr, static_cast<T*>(args.y.data),
+                 context);
   };
   if (args.y.dtype == DType::float32) return run(0.0f);
   if (args.y.dtype == DType::float64) return run(0.0);

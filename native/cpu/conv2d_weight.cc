@@ -1,15 +1,13 @@
-// The gradient of a convolution's weights: dw[o, c, kh, kw] sums g x over images and output positions. x is copied into padded
-// planes (gemm/correlate.h), where the positions of one tap are runs of memory, and g is transposed so that output channels fill
-// the vectors. Images are cut into chunks by shape; each chunk has a partial sum of its own, and those are added in order.
+// The gradient of a convolution's weights: dw[o, c, kh, kw] sums g x over images and output positions. x is copied into
+// padded planes (gemm/correlate.h), where the positions of one tap are runs of memory, and g is transposed so that
+// output channels fill the vectors. Images are cut into chunks by shape; each chunk has a partial sum of its own, and
+// those are added in order.
 #ifndef WL_ISA
 #include "cpu/prelude.h"
 #define WL_ISA_FILE "cpu/conv2d_weight.cc"
 #include "cpu/foreach_isa.h"
 #else
-#include "cpu/simd.h"
-#include "cpu/gemm/micro.h"
-#include "cpu/gemm/pack.h"
-#include "cpu/gemm/correlate.h"
+#include "cpu/gemm/gemm.h"
 
 namespace {
 
@@ -20,11 +18,12 @@ using gemm::maxOf;
 using gemm::minOf;
 using gemm::roundUp;
 
-constexpr int64_t kGrainWork = int64_t{1} << 18;        // multiply-adds worth a hand-off
-constexpr int64_t kStripBudget = int64_t{1} << 16;      // elements of g, and of planes, that a lane holds at once
-constexpr int64_t kPartialBudget = int64_t{1} << 22;    // elements of all partial sums, where more than one chunk is wanted
-constexpr int64_t kUnits = 32;                          // shares of work aimed at
-constexpr int64_t kTapsOfShare = 192;                   // rows of dw^T that make repacking g worth it
+constexpr int64_t kGrainWork = int64_t{1} << 18;    // multiply-adds worth a hand-off
+constexpr int64_t kStripBudget = int64_t{1} << 16;  // elements of g, and of planes, that a lane holds at once
+constexpr int64_t kPartialBudget = int64_t{1}
+                                   << 22;  // elements of all partial sums, where more than one chunk is wanted
+constexpr int64_t kUnits = 32;             // shares of work aimed at
+constexpr int64_t kTapsOfShare = 192;      // rows of dw^T that make repacking g worth it
 
 // One pointer and one accumulator row per tap must fit the registers.
 constexpr int kMaxTaps = gemm::kMaxRows < 8 ? gemm::kMaxRows : 8;
@@ -32,14 +31,14 @@ constexpr int kMaxTaps = gemm::kMaxRows < 8 ? gemm::kMaxRows : 8;
 struct Plan {
   gemm::Planes planes;
   int64_t images, groups;
-  int64_t outputs, padded;          // output channels of a group, and rounded up to whole vectors
+  int64_t outputs, padded;  // output channels of a group, and rounded up to whole vectors
   int64_t outH, outW;
-  int64_t kernelH, kernelW, taps;   // taps of one channel
+  int64_t kernelH, kernelW, taps;  // taps of one channel
   int64_t strideH, strideW, dilationH, dilationW;
   int64_t stripRows;
   int64_t channelBlock, channelBlocks;
   int64_t chunkImages, chunks;
-  int64_t partial;                  // elements of one chunk's sum: [groups][channels * taps][padded]
+  int64_t partial;  // elements of one chunk's sum: [groups][channels * taps][padded]
 };
 
 template <class T>
@@ -124,10 +123,11 @@ Scratch<T> carve(const Plan& p, void* base, int lanes) {
   return s;
 }
 
-// out[t][0, VECTORS vectors) += sum over rows x cols positions of x[reads[t] + r * pitch + c] g[r * cols + c], for TAPS taps.
-// Chains of kChain positions, then chains in order, then the strip as one term.
+// out[t][0, VECTORS vectors) += sum over rows x cols positions of x[reads[t] + r * pitch + c] g[r * cols + c], for TAPS
+// taps. Chains of kChain positions, then chains in order, then the strip as one term.
 template <class T, int TAPS, int VECTORS>
-void tapKernel(int64_t rows, int64_t cols, int64_t pitch, const T* x, const int64_t* reads, const T* g, T* out, int64_t ldo) {
+void tapKernel(int64_t rows, int64_t cols, int64_t pitch, const T* x, const int64_t* reads, const T* g, T* out,
+               int64_t ldo) {
   using V = VectorOf<T>;
   constexpr int lanes = kLanes<T>;
   constexpr int width = lanes * VECTORS;
@@ -187,8 +187,8 @@ void tapKernel(int64_t rows, int64_t cols, int64_t pitch, const T* x, const int6
 }
 
 template <class T>
-using TapKernel = void (*)(int64_t rows, int64_t cols, int64_t pitch, const T* x, const int64_t* reads, const T* g, T* out,
-                           int64_t ldo);
+using TapKernel = void (*)(int64_t rows, int64_t cols, int64_t pitch, const T* x, const int64_t* reads, const T* g,
+                           T* out, int64_t ldo);
 
 template <class T, int VECTORS, int... I>
 TapKernel<T> tapKernelOf(int64_t taps, std::integer_sequence<int, I...>) {
@@ -252,26 +252,26 @@ void addChunks(const Plan& p, const T* partials, T* dw, Context& context) {
   const int64_t blocks = p.padded / lanes;
   context.parallel(p.groups * blocks, maxOf(1, (int64_t{1} << 15) / (allTaps * lanes * maxOf(1, p.chunks))),
                    [&](int64_t begin, int64_t end, int) {
-    for (int64_t unit = begin; unit < end; ++unit) {
-      const int64_t group = unit / blocks;
-      const int64_t o = unit % blocks * lanes;
-      const T* from = partials + group * allTaps * p.padded + o;
-      for (int64_t tap = 0; tap < allTaps; tap += lanes) {
-        V r[lanes];
-        for (int64_t i = 0; i < lanes; ++i) {
-          r[i] = V{};
-          if (tap + i >= allTaps) continue;
-          for (int64_t chunk = 0; chunk < p.chunks; ++chunk) {
-            r[i] += vload(from + chunk * p.partial + (tap + i) * p.padded);
-          }
-        }
-        gemm::transposeVecs<T>(r);
-        for (int64_t i = 0; i < minOf(lanes, p.outputs - o); ++i) {
-          gemm::storePart(dw + (group * p.outputs + o + i) * allTaps + tap, r[i], allTaps - tap);
-        }
-      }
-    }
-  });
+                     for (int64_t unit = begin; unit < end; ++unit) {
+                       const int64_t group = unit / blocks;
+                       const int64_t o = unit % blocks * lanes;
+                       const T* from = partials + group * allTaps * p.padded + o;
+                       for (int64_t tap = 0; tap < allTaps; tap += lanes) {
+                         V r[lanes];
+                         for (int64_t i = 0; i < lanes; ++i) {
+                           r[i] = V{};
+                           if (tap + i >= allTaps) continue;
+                           for (int64_t chunk = 0; chunk < p.chunks; ++chunk) {
+                             r[i] += vload(from + chunk * p.partial + (tap + i) * p.padded);
+                           }
+                         }
+                         gemm::transposeVecs<T>(r);
+                         for (int64_t i = 0; i < minOf(lanes, p.outputs - o); ++i) {
+                           gemm::storePart(dw + (group * p.outputs + o + i) * allTaps + tap, r[i], allTaps - tap);
+                         }
+                       }
+                     }
+                   });
 }
 
 template <class T>
@@ -285,17 +285,17 @@ void backwardWeight(const Conv2dBackwardWeightArgs& args, Context& context) {
     const int64_t h = i / p.kernelW % p.kernelH * p.dilationH;
     const int64_t w = i % p.kernelW * p.dilationW;
     const int64_t phase = h % p.strideH * p.planes.phasesW + w % p.strideW;
-    s.reads[i] = (i / p.taps * p.planes.phasesH * p.planes.phasesW + phase) * planeSize + h / p.strideH * p.planes.pitch() +
-                 w / p.strideW;
+    s.reads[i] = (i / p.taps * p.planes.phasesH * p.planes.phasesW + phase) * planeSize +
+                 h / p.strideH * p.planes.pitch() + w / p.strideW;
   }
   const T* g = static_cast<const T*>(args.g.data);
   const T* x = static_cast<const T*>(args.x.data);
   const int64_t unitWork = p.chunkImages * p.outH * p.outW * p.channelBlock * p.taps * p.padded;
   context.parallel(p.chunks * p.groups * p.channelBlocks, maxOf(1, kGrainWork / maxOf(1, unitWork)),
                    [&](int64_t begin, int64_t end, int lane) {
-    const LaneScratch<T> own = carveLane<T>(p, s.lanes + lane * s.perLane);
-    for (int64_t unit = begin; unit < end; ++unit) sumUnit<T>(p, s, own, g, x, unit, context);
-  });
+                     const LaneScratch<T> own = carveLane<T>(p, s.lanes + lane * s.perLane);
+                     for (int64_t unit = begin; unit < end; ++unit) sumUnit<T>(p, s, own, g, x, unit, context);
+                   });
   addChunks<T>(p, s.partials, static_cast<T*>(args.dw.data), context);
 }
 

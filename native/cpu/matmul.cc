@@ -1,15 +1,12 @@
-// Matrix product: packed panels, cache blocks and register tiles as in Goto and van de Geijn, "Anatomy of high-performance matrix
-// multiplication" (2008), and BLIS. Block sizes and the path taken depend on shapes alone; the order of summation on K alone
-// (gemm/micro.h).
+// Matrix product: packed panels, cache blocks and register tiles as in Goto and van de Geijn, "Anatomy of
+// high-performance matrix multiplication" (2008), and BLIS. Block sizes and the path taken depend on shapes alone; the
+// order of summation on K alone (gemm/micro.h).
 #ifndef WL_ISA
 #include "cpu/prelude.h"
 #define WL_ISA_FILE "cpu/matmul.cc"
 #include "cpu/foreach_isa.h"
 #else
-#include "cpu/simd.h"
-#include "cpu/gemm/micro.h"
-#include "cpu/gemm/pack.h"
-#include "cpu/gemm/store.h"
+#include "cpu/gemm/gemm.h"
 
 namespace {
 
@@ -39,9 +36,9 @@ struct Plan {
   int batchRank;
   int64_t batchSizes[kMaxRank], aBatch[kMaxRank], bBatch[kMaxRank], yBatch[kMaxRank], preBatch[kMaxRank];
   int64_t batches;
-  int panel;        // rows of a panel of a
-  bool shared;      // pack once for all threads, then share out tiles
-  bool direct;      // use b's rows in place
+  int panel;                                           // rows of a panel of a
+  bool shared;                                         // pack once for all threads, then share out tiles
+  bool direct;                                         // use b's rows in place
   int64_t blockRows, blockCols, rowBlocks, colBlocks;  // of a unit of the other path
 };
 
@@ -60,7 +57,8 @@ Plan makePlan(const MatmulArgs& args) {
   const bool pre = args.pre.present();
   p.ldp = pre ? args.pre.strides[rank - 2] : p.ldy;
   p.biasStride = args.bias.present() && args.bias.rank > 0 ? args.bias.strides[args.bias.rank - 1] : 0;
-  // Size-1 batch dims vanish; dims that share b and run on as rows of a and y (a linear layer on [B, T, C]) become rows.
+  // Size-1 batch dims vanish; dims that share b and run on as rows of a and y (a linear layer on [B, T, C]) become
+  // rows.
   int folded = rank - 2;
   while (folded > 0) {
     const int d = folded - 1;
@@ -103,7 +101,8 @@ Plan makePlan(const MatmulArgs& args) {
     p.blockRows = minOf(maxOf(p.m, 1), kBlockRows / p.panel * p.panel);
     // As many columns as make a unit worth a hand-off, but no more than a group.
     const int64_t wanted = kGrainWork / maxOf(1, p.blockRows * maxOf(p.k, 1));
-    p.blockCols = roundUp(maxOf(minOf(wanted, kGroupPanels * kTileCols<T>), 1), kTileCols<T>);
+    p.blockCols =
+        roundUp(maxOf(minOf(wanted, kGroupPanels * kTileCols<T>), 1), p.m == 1 ? gemm::kWideCols<T> : kTileCols<T>);
     p.rowBlocks = ceilDiv(p.m, p.blockRows);
     p.colBlocks = ceilDiv(p.n, p.blockCols);
     p.direct = p.bcs == 1 && p.m <= 2 * gemm::kMaxRows;
@@ -143,7 +142,7 @@ void finishTile(const Plan& p, const Operands<T>& o, const MatmulArgs& args, con
                 int64_t rows, int64_t col, int64_t cols, int64_t k0) {
   const bool last = k0 + kBlockK >= p.k;
   const bool add = k0 > 0 || args.accumulate != 0;
-  alignas(64) T gathered[kTileCols<T>];
+  alignas(64) T gathered[gemm::kWideCols<T>];
   const T* bias = nullptr;
   if (last && o.bias) {
     bias = o.bias + col * p.biasStride;
@@ -156,12 +155,13 @@ void finishTile(const Plan& p, const Operands<T>& o, const MatmulArgs& args, con
                      o.pre ? o.pre + row * p.ldp + col : nullptr, p.ldp, static_cast<Activation>(args.activation));
 }
 
-// The same for a transposed product: the tile's columns are y's rows, and its rows, fewer than a vector has lanes, y's columns.
+// The same for a transposed product: the tile's columns are y's rows, and its rows, fewer than a vector has lanes, y's
+// columns.
 template <class T>
-void finishTransposed(const Plan& p, const Operands<T>& o, const MatmulArgs& args, const T* tile, int64_t pitch, int64_t row,
-                      int64_t rows, int64_t col, int64_t cols, int64_t k0) {
+void finishTransposed(const Plan& p, const Operands<T>& o, const MatmulArgs& args, const T* tile, int64_t pitch,
+                      int64_t row, int64_t rows, int64_t col, int64_t cols, int64_t k0) {
   constexpr int64_t lanes = kLanes<T>;
-  alignas(64) T flipped[kTileCols<T> * lanes] = {};
+  alignas(64) T flipped[gemm::kWideCols<T> * lanes] = {};
   for (int64_t i = 0; i < rows; ++i) {
     for (int64_t j = 0; j < cols; ++j) flipped[j * lanes + i] = tile[i * pitch + j];
   }
@@ -172,10 +172,10 @@ void finishTransposed(const Plan& p, const Operands<T>& o, const MatmulArgs& arg
 template <class T>
 void sweepRows(const Plan& p, const Operands<T>& o, const MatmulArgs& args, const T* a, int64_t row, int64_t rowEnd,
                const T* b, int64_t ldb, int64_t col, int64_t cols, int64_t k0, int64_t depth) {
-  const int vectors = cols <= kLanes<T> ? 1 : gemm::kVectors;
+  const int vectors = cols <= kLanes<T> ? 1 : cols > kTileCols<T> ? gemm::kWideVectors : gemm::kVectors;
   const auto kernel = gemm::chooseTileKernel<T, gemm::StridedRows>(p.panel, vectors);
   const auto finish = p.transposed ? finishTransposed<T> : finishTile<T>;
-  alignas(64) T tile[gemm::kMaxRows * kTileCols<T>];
+  alignas(64) T tile[gemm::kTileSize<T>];
   for (; row < rowEnd; row += p.panel) {
     kernel(depth, a, b, gemm::StridedRows{ldb}, tile);
     finish(p, o, args, tile, vectors * kLanes<T>, row, minOf(p.panel, rowEnd - row), col, cols, k0);
@@ -207,13 +207,15 @@ void runUnit(const Plan& p, const MatmulArgs& args, int64_t unit, char* scratch)
   do {  // at least once: K = 0 still writes y
     const int64_t depth = minOf(kBlockK, p.k - k0);
     for (int64_t i = row; i < rowEnd; i += p.panel) {
-      gemm::packPanel<T>(packedA + (i - row) * depth, p.panel, minOf(p.panel, rowEnd - i), depth, o.a + i * p.ars + k0 * p.acs,
-                         p.ars, p.acs);
+      gemm::packPanel<T>(packedA + (i - row) * depth, p.panel, minOf(p.panel, rowEnd - i), depth,
+                         o.a + i * p.ars + k0 * p.acs, p.ars, p.acs);
     }
-    for (int64_t col = colBlock * p.blockCols; col < colEnd; col += kTileCols<T>) {
-      const int64_t cols = minOf(kTileCols<T>, colEnd - col);
+    int64_t cols = 0;
+    for (int64_t col = colBlock * p.blockCols; col < colEnd; col += cols) {
+      const bool wide = p.direct && p.m == 1 && colEnd - col >= gemm::kWideCols<T>;
+      cols = wide ? gemm::kWideCols<T> : minOf(kTileCols<T>, colEnd - col);
       const T* b = o.b + k0 * p.brs + col * p.bcs;
-      if (p.direct && cols == kTileCols<T>) {
+      if (p.direct && cols >= kTileCols<T>) {
         sweepRows<T>(p, o, args, packedA, row, rowEnd, b, p.brs, col, cols, k0, depth);
       } else {
         const int64_t width = cols <= kLanes<T> ? kLanes<T> : kTileCols<T>;
@@ -259,8 +261,8 @@ void runShared(const Plan& p, const MatmulArgs& args, const Operands<T>& o, Cont
                                                   o.a + (rowStart + row) * p.ars + k0 * p.acs, p.ars, p.acs);
                              } else {
                                const int64_t col = (i - rowPanels) * kTileCols<T>;
-                               gemm::packPanel<T>(packedB + col * depth, kTileCols<T>, minOf(kTileCols<T>, cols - col), depth,
-                                                  o.b + k0 * p.brs + (colStart + col) * p.bcs, p.bcs, p.brs);
+                               gemm::packPanel<T>(packedB + col * depth, kTileCols<T>, minOf(kTileCols<T>, cols - col),
+                                                  depth, o.b + k0 * p.brs + (colStart + col) * p.bcs, p.bcs, p.brs);
                              }
                            }
                          });
@@ -316,7 +318,8 @@ void matmulInteger(const MatmulArgs& args, Context& context) {
         const int64_t at = p.transposed ? col * p.ldy + row : row * p.ldy + col;
         Unsigned sum = args.accumulate ? static_cast<Unsigned>(o.y[at]) : Unsigned(0);
         const T* b = o.b + col * p.bcs;
-        for (int64_t k = 0; k < p.k; ++k) sum += static_cast<Unsigned>(a[k * p.acs]) * static_cast<Unsigned>(b[k * p.brs]);
+        for (int64_t k = 0; k < p.k; ++k)
+          sum += static_cast<Unsigned>(a[k * p.acs]) * static_cast<Unsigned>(b[k * p.brs]);
         o.y[at] = static_cast<T>(sum);
       }
     }
@@ -349,7 +352,9 @@ void matmul(const MatmulArgs& args, Context& context) {
     default:
       break;
   }
-  context.fail("matmul", "matmul takes float32 or float64, or int32 and int64 without bias and activation; convert the operands first");
+  context.fail(
+      "matmul",
+      "matmul takes float32 or float64, or int32 and int64 without bias and activation; convert the operands first");
 }
 
 int64_t matmulScratch(const MatmulArgs& args, int lanes) {

@@ -1,4 +1,5 @@
-// 2-D max pooling. One chunk of work is a run of planes; a plane belongs to one thread, so scattered adds need no atomics.
+// 2-D max pooling. One chunk of work is a run of planes; a plane belongs to one thread, so scattered adds need no
+// atomics.
 #ifndef WL_ISA
 #include "cpu/prelude.h"
 #define WL_ISA_FILE "cpu/pool.cc"
@@ -12,7 +13,9 @@ constexpr int64_t kGrainElements = int64_t{1} << 14;
 
 int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
 
-int64_t planesPerChunk(int64_t elements) { return elements >= kGrainElements ? 1 : kGrainElements / (elements > 0 ? elements : 1); }
+int64_t planesPerChunk(int64_t elements) {
+  return elements >= kGrainElements ? 1 : kGrainElements / (elements > 0 ? elements : 1);
+}
 
 int64_t ceilDiv(int64_t a, int64_t b) { return a > 0 ? (a + b - 1) / b : 0; }
 
@@ -21,8 +24,8 @@ vfloat everySecond(vfloat low, vfloat high, std::integer_sequence<int, I...>) {
   return __builtin_shufflevector(low, high, (2 * I)...);
 }
 
-// One tap over a row of outputs: x[c * stride] against the best so far. Selected, not branched on: which of a window's elements
-// wins cannot be predicted. The first maximum stays; NaN always wins, the last one, as in PyTorch.
+// One tap over a row of outputs: x[c * stride] against the best so far. Selected, not branched on: which of a window's
+// elements wins cannot be predicted. The first maximum stays; NaN always wins, the last one, as in PyTorch.
 template <class T>
 void poolTap(int64_t count, const T* x, int64_t stride, int32_t at, T* y, int32_t* index) {
   for (int64_t c = 0; c < count; ++c) {
@@ -34,7 +37,8 @@ void poolTap(int64_t count, const T* x, int64_t stride, int32_t at, T* y, int32_
   }
 }
 
-// The same for float32, whose mask fits the indices' lanes, with whole vectors: a row of outputs is often shorter than one.
+// The same for float32, whose mask fits the indices' lanes, with whole vectors: a row of outputs is often shorter than
+// one.
 template <int STRIDE>
 void poolTapVectors(int64_t count, const float* x, int64_t, int32_t at, float* y, int32_t* index) {
   static_assert(STRIDE == 1 || STRIDE == 2, "other strides go lane by lane");

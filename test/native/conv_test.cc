@@ -102,7 +102,8 @@ void checkGeometry(const Geometry& g) {
   auto dy = numbers<T>(count(ySizes), 4);
   std::vector<Sum> y(dy.size()), dx(x.size()), dw(w.size());
   const int64_t plane = g.outH() * g.outW();
-  for (std::size_t i = 0; i < y.size(); ++i) y[i].add(static_cast<double>(b[i / static_cast<std::size_t>(plane) % b.size()]));
+  for (std::size_t i = 0; i < y.size(); ++i)
+    y[i].add(static_cast<double>(b[i / static_cast<std::size_t>(plane) % b.size()]));
   forEachTerm(g, [&](std::size_t iy, std::size_t ix, std::size_t iw) {
     y[iy].add(static_cast<double>(x[ix]) * static_cast<double>(w[iw]));
     dx[ix].add(static_cast<double>(dy[iy]) * static_cast<double>(w[iw]));
@@ -147,8 +148,8 @@ void checkGeometry(const Geometry& g) {
   });
 }
 
-Geometry make(int64_t n, int64_t c, int64_t h, int64_t w, int64_t o, int64_t kh, int64_t kw, int64_t stride = 1, int64_t pad = 0,
-              int64_t dilation = 1, int64_t groups = 1) {
+Geometry make(int64_t n, int64_t c, int64_t h, int64_t w, int64_t o, int64_t kh, int64_t kw, int64_t stride = 1,
+              int64_t pad = 0, int64_t dilation = 1, int64_t groups = 1) {
   return {n, c, h, w, o, kh, kw, stride, stride, pad, pad, dilation, dilation, groups};
 }
 

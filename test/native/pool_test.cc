@@ -75,7 +75,7 @@ void checkPool(const Pool& p, const std::vector<T>& x, DType dtype) {
     gather.indices = backward.indices;
     gather.y = viewOf<Out>(gathered.data(), dtype, {p.n, p.c, oh, ow});
     runOp(device, OpId::maxPool2dGather, gather);
-    CHECK(std::memcmp(gathered.data(), y.data(), gathered.size() * sizeof(T)) == 0);
+    CHECK(gathered.empty() || std::memcmp(gathered.data(), y.data(), gathered.size() * sizeof(T)) == 0);
   });
 }
 

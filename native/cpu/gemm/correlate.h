@@ -1,18 +1,18 @@
 // Convolution without an im2col buffer. Needs micro.h and pack.h.
 //
-// A strip of one image is copied once into padded planes, one per channel and stride phase, with `pitch` columns a row. There the
-// operand of tap (c, kh, kw) for all outputs of the strip is one run of memory: offsets[tap] + p, where p = r * pitch + column
-// counts the outputs along the same pitch. The register tiles read those runs in place; the few columns of p between two
-// output rows are computed and dropped.
+// A strip of one image is copied once into padded planes, one per channel and stride phase, with `pitch` columns a row.
+// There the operand of tap (c, kh, kw) for all outputs of the strip is one run of memory: offsets[tap] + p, where p = r
+// * pitch + column counts the outputs along the same pitch. The register tiles read those runs in place; the few
+// columns of p between two output rows are computed and dropped.
 namespace gemm {
 
 struct Planes {
-  int64_t channels, h, w;      // of the tensor that is copied: [.., channels, h, w]
-  int64_t stepH, stepW;        // plane row i of phase a holds tensor row (r0 + i) * stepH + a + originH
+  int64_t channels, h, w;  // of the tensor that is copied: [.., channels, h, w]
+  int64_t stepH, stepW;    // plane row i of phase a holds tensor row (r0 + i) * stepH + a + originH
   int64_t phasesH, phasesW;
   int64_t originH, originW;
-  int64_t cols;                // outputs of a row
-  int64_t haloH, haloW;        // rows and columns that taps reach beyond an output's own
+  int64_t cols;          // outputs of a row
+  int64_t haloH, haloW;  // rows and columns that taps reach beyond an output's own
   int64_t pitch() const { return cols + haloW; }
   int64_t planeSize(int64_t stripRows) const { return (stripRows + haloH) * pitch(); }
   int64_t perChannel(int64_t stripRows) const { return phasesH * phasesW * planeSize(stripRows); }
@@ -23,7 +23,8 @@ struct Planes {
   }
 };
 
-// dst = the planes of channels [0, count) of src, for output rows [r0, r0 + rows); planes are laid out for stripRows rows.
+// dst = the planes of channels [0, count) of src, for output rows [r0, r0 + rows); planes are laid out for stripRows
+// rows.
 template <class T>
 void copyPlanes(const Planes& s, const T* src, int64_t count, int64_t r0, int64_t rows, int64_t stripRows, T* dst) {
   const int64_t pitch = s.pitch();
@@ -58,8 +59,8 @@ void copyPlanes(const Planes& s, const T* src, int64_t count, int64_t r0, int64_
   for (int64_t j = 0; j < kTileCols<T>; ++j) dst[j] = T(0);
 }
 
-// Rows of a strip: few enough that `perRow` elements a row stay within `budget`, and enough strips that `others` units become
-// about 16. From shapes alone.
+// Rows of a strip: few enough that `perRow` elements a row stay within `budget`, and enough strips that `others` units
+// become about 16. From shapes alone.
 inline int64_t chooseStripRows(int64_t rows, int64_t others, int64_t perRow, int64_t budget) {
   const int64_t fit = maxOf(1, budget / maxOf(1, perRow));
   const int64_t share = ceilDiv(rows, ceilDiv(16, maxOf(1, others)));

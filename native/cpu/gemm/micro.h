@@ -1,9 +1,10 @@
 // The register-blocked kernels under matmul and convolution. Included after simd.h, inside each instruction-set region
 // (foreach_isa.h).
 //
-// One order of summation rules every path, and it depends on K alone: products of kChain consecutive k are chained with fma,
-// the chains of a block of kBlockK are added in order, and blocks are added in order. Short chains keep the rounding error of a
-// long sum of one sign within a few eps, and no path (packed, direct, one row, one column, tails) may sum otherwise.
+// One order of summation rules every path, and it depends on K alone: products of kChain consecutive k are chained with
+// fma, the chains of a block of kBlockK are added in order, and blocks are added in order. Short chains keep the
+// rounding error of a long sum of one sign within a few eps, and no path (packed, direct, one row, one column, tails)
+// may sum otherwise.
 namespace gemm {
 
 constexpr int64_t kChain = 64;
@@ -21,6 +22,13 @@ constexpr int kVectors = 2;
 
 template <class T>
 constexpr int kTileCols = kVectors * kLanes<T>;
+// One row has registers to spare: wide tiles read longer runs of b, which is used in place and never again.
+constexpr int kWideVectors = 8;
+template <class T>
+constexpr int kWideCols = kWideVectors * kLanes<T>;
+// What holds any tile.
+template <class T>
+constexpr int kTileSize = kMaxRows * kTileCols<T> > kWideCols<T> ? kMaxRows* kTileCols<T> : kWideCols<T>;
 
 constexpr int64_t ceilDiv(int64_t a, int64_t b) { return (a + b - 1) / b; }
 constexpr int64_t roundUp(int64_t a, int64_t b) { return ceilDiv(a, b) * b; }
@@ -88,7 +96,7 @@ void tileKernel(int64_t depth, const T* a, const T* b, Rows rows, T* tile) {
     V acc[ROWS][VECTORS];
 #pragma GCC unroll 16
     for (int i = 0; i < ROWS; ++i) {
-#pragma GCC unroll 4
+#pragma GCC unroll 8
       for (int j = 0; j < VECTORS; ++j) acc[i][j] = V{};
     }
     const int64_t end = minOf(depth, k + kChain);
@@ -96,19 +104,19 @@ void tileKernel(int64_t depth, const T* a, const T* b, Rows rows, T* tile) {
     for (; k < end; ++k) {
       const T* row = rows.row(b, k);
       V bv[VECTORS];
-#pragma GCC unroll 4
+#pragma GCC unroll 8
       for (int j = 0; j < VECTORS; ++j) bv[j] = vload(row + j * lanes);
 #pragma GCC unroll 16
       for (int i = 0; i < ROWS; ++i) {
         const V av = vset(a[i]);
-#pragma GCC unroll 4
+#pragma GCC unroll 8
         for (int j = 0; j < VECTORS; ++j) acc[i][j] = vfma(av, bv[j], acc[i][j]);
       }
       a += ROWS;
     }
 #pragma GCC unroll 16
     for (int i = 0; i < ROWS; ++i) {
-#pragma GCC unroll 4
+#pragma GCC unroll 8
       for (int j = 0; j < VECTORS; ++j) {
         T* at = tile + (i * VECTORS + j) * lanes;
         vstore(at, first ? acc[i][j] : vload(at) + acc[i][j]);
@@ -156,9 +164,11 @@ TileKernel<T, Rows> tileKernelOfRows(int rows) {
   }
 }
 
-// The kernel for a panel of 1 to kMaxRows rows and 1 or 2 vectors. The tile's row pitch is vectors * lanes.
+// The kernel for a panel of 1 to kMaxRows rows and 1 or 2 vectors, or of 1 row and kWideVectors. The tile's row pitch
+// is vectors * lanes.
 template <class T, class Rows>
 TileKernel<T, Rows> chooseTileKernel(int rows, int vectors) {
+  if (vectors == kWideVectors) return tileKernel<T, 1, kWideVectors, Rows>;
   return vectors == 1 ? tileKernelOfRows<T, Rows, 1>(rows) : tileKernelOfRows<T, Rows, 2>(rows);
 }
 

@@ -47,8 +47,9 @@ void packPanel(T* dst, int64_t width, int64_t count, int64_t depth, const T* src
   }
   int64_t k0 = 0;
   if (sk == 1) {
-    // Blocks of lanes x lanes, transposed in registers. A store may spill over the lanes behind the width, so the partial block
-    // of a row goes first and what it spoils is written again by the blocks and rows after it; the panel's end is never passed.
+    // Blocks of lanes x lanes, transposed in registers. A store may spill over the lanes behind the width, so the
+    // partial block of a row goes first and what it spoils is written again by the blocks and rows after it; the
+    // panel's end is never passed.
     const int64_t size = depth * width;
     for (; k0 + lanes <= depth; k0 += lanes) {
       for (int64_t i0 = (width - 1) / lanes * lanes; i0 >= 0; i0 -= lanes) {

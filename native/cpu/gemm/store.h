@@ -16,8 +16,9 @@ WL_INLINE VectorOf<T> activate(VectorOf<T> x, Activation activation) {
   }
 }
 
-// Writes rows x cols of a tile (row pitch `pitch`, a multiple of the vector) to y. `add`: y already holds earlier blocks of k (or
-// is accumulated into). `last`: the sum is complete, so bias and activation follow. bias is already at the tile's first column.
+// Writes rows x cols of a tile (row pitch `pitch`, a multiple of the vector) to y. `add`: y already holds earlier
+// blocks of k (or is accumulated into). `last`: the sum is complete, so bias and activation follow. bias is already at
+// the tile's first column.
 template <class T>
 void storeTile(const T* tile, int64_t pitch, int64_t rows, int64_t cols, T* y, int64_t ldy, bool add, bool last,
                const T* bias, T* pre, int64_t ldp, Activation activation) {
