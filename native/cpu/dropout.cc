@@ -25,11 +25,17 @@ void forward(const DropoutArgs& args, Context& context) {
   const T scale = scaleOf<T>(args.p);
   const float p = static_cast<float>(args.p);
   drawWords(context, args.state, args.x.numel(), [&](int64_t first, int64_t count, const uint32_t* words) {
-    for (int64_t i = 0; i < count; ++i) mask[first + i] = uniformFromBits(words[i]) >= p;
+    // Copies in locals: a store to bytes may alias anything, so the compiler would reload the lambda's captures each time.
+    const T* from = x + first;
+    T* to = y + first;
+    uint8_t* keep = mask + first;
+    const T factor = scale;
+    const float bound = p;
     for (int64_t i = 0; i < count; ++i) {
-      const T scaled = x[first + i] * scale;
-      y[first + i] = uniformFromBits(words[i]) >= p ? scaled : T{0};
+      const T scaled = from[i] * factor;
+      to[i] = uniformFromBits(words[i]) >= bound ? scaled : T{0};
     }
+    for (int64_t i = 0; i < count; ++i) keep[i] = uniformFromBits(words[i]) >= bound;
   });
 }
 

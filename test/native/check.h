@@ -157,9 +157,10 @@ inline int runAll(const char* filter) {
   static void test_##name();                                                    \
   static ::warploom::test::Registrar registrar_##name(#name, &test_##name);     \
   static void test_##name()
-#define CHECK(condition)                                                           \
-  do {                                                                             \
-    if (!(condition)) ::warploom::test::failed(__FILE__, __LINE__, "CHECK(" #condition ")"); \
+// Variadic, so that a condition may hold the commas of template arguments.
+#define CHECK(...)                                                                                 \
+  do {                                                                                             \
+    if (!(__VA_ARGS__)) ::warploom::test::failed(__FILE__, __LINE__, "CHECK(" #__VA_ARGS__ ")");   \
   } while (false)
 #define CHECK_NEAR(actual, expected, tolerance) \
   ::warploom::test::checkNear((actual), (expected), (tolerance), #actual, __FILE__, __LINE__)

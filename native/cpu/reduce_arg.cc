@@ -1,0 +1,181 @@
+// argmax and argmin: the flat position inside the reduced dims, the first on ties; a NaN is the extreme, the first NaN wins.
+#ifndef WL_ISA
+#include "cpu/elementwise_loop.h"
+#include "cpu/prelude.h"
+#include "cpu/reduce_plan.h"
+#define WL_ISA_FILE "cpu/reduce_arg.cc"
+#include "cpu/foreach_isa.h"
+#else
+#include "cpu/simd.h"
+
+#include "cpu/reduce_rows.h"
+
+namespace {
+
+// Whether a beats b: strictly better, or the first NaN.
+template <class R, class V>
+WL_INLINE auto beats(V a, V b) {
+  if constexpr (std::is_same_v<R, MaxOf>) {
+    return (a > b) | ((a != a) & (b == b));
+  } else {
+    return (a < b) | ((a != a) & (b == b));
+  }
+}
+
+// Two passes over elements that fit a cache: the extreme value, which vectors find fast, then the first place it stands.
+template <class R, class T>
+int64_t argOfRow(const T* x, const Dims& dims, int64_t begin, int64_t end, T* value) {
+  const T best = reduceRow<R>(x, dims, begin, end);
+  const int64_t stride = dims.innerStride();
+  int64_t position = begin, found = -1;
+  eachRun(dims, begin, end, [&](int64_t offset, int64_t n) {
+    if (found >= 0) return;
+    const T* run = x + offset;
+    int64_t i = 0;
+    if (stride == 1) {
+      // Whole vectors without the value are skipped; the loop below finds the lane.
+      for (; i + kLanes<T> <= n; i += kLanes<T>) {
+        const VectorOf<T> v = vload(run + i);
+        const typename Vector<T>::mask hit = (v == best) | ((v != v) & (best != best));
+        uint64_t any = 0, words[sizeof(hit) / 8];
+        std::memcpy(words, &hit, sizeof(hit));
+        for (uint64_t w : words) any |= w;
+        if (any != 0) break;
+      }
+    }
+    for (; i < n; ++i) {
+      const T v = run[i * stride];
+      if (v == best || (v != v && best != best)) {
+        found = position + i;
+        return;
+      }
+    }
+    position += n;
+  });
+  *value = best;
+  return found < 0 ? begin : found;
+}
+
+template <class T>
+struct Candidate {
+  T value;
+  int64_t position;
+};
+
+template <class R, class T>
+void argRows(const ReducePlan& plan, const ReduceArgs& args, Context& context) {
+  const T* x = args.x.as<const T>();
+  int32_t* y = args.y.as<int32_t>();
+  const int64_t chunks = plan.chunks;
+  auto* const partial = static_cast<Candidate<T>*>(context.scratch());
+  const int64_t perTask = std::max<int64_t>(1, std::min(plan.count, plan.chunk));
+  context.parallel(plan.outputs * chunks, std::max<int64_t>(1, kReduceGrain / perTask), [&](int64_t first, int64_t last, int) {
+    for (int64_t t = first; t < last; ++t) {
+      const int64_t chunk = t % chunks;
+      const T* from = x + plan.kept.offsetOf(t / chunks);
+      Candidate<T> best;
+      best.position = argOfRow<R>(from, plan.reduced, chunk * plan.chunk, plan.chunkEnd(chunk), &best.value);
+      if (chunks == 1) {
+        y[t] = static_cast<int32_t>(best.position);
+      } else {
+        partial[t] = best;
+      }
+    }
+  });
+  if (chunks == 1) return;
+  for (int64_t o = 0; o < plan.outputs; ++o) {
+    Candidate<T> best = partial[o * chunks];
+    for (int64_t c = 1; c < chunks; ++c) {
+      const Candidate<T>& next = partial[o * chunks + c];
+      if (beats<R>(next.value, best.value)) best = next;
+    }
+    y[o] = static_cast<int32_t>(best.position);
+  }
+}
+
+// Vectors across outputs, each lane with its best value and the row where that stood.
+template <class R, class T>
+void argColumns(const ReducePlan& plan, const ReduceArgs& args, Context& context) {
+  using V = VectorOf<T>;
+  using Position = typename Vector<T>::mask;  // an integer as wide as T
+  using Index = std::conditional_t<sizeof(T) == 8, int64_t, int32_t>;
+  constexpr int L = kLanes<T>;
+  const T* x = args.x.as<const T>();
+  int32_t* y = args.y.as<int32_t>();
+  const int64_t inner = plan.kept.innerSize(), groups = (inner + L - 1) / L;
+  const int64_t stride = plan.reduced.innerStride();
+  const int64_t grain = std::max<int64_t>(1, kReduceGrain / std::max<int64_t>(1, plan.count * std::min<int64_t>(L, inner)));
+  context.parallel(plan.outputs / inner * groups, grain, [&](int64_t first, int64_t last, int) {
+    for (int64_t t = first; t < last; ++t) {
+      const int64_t column = t % groups * L, output = t / groups * inner + column;
+      const int width = static_cast<int>(std::min<int64_t>(L, inner - column));
+      const T* from = x + plan.kept.offsetOf(output);
+      V best = vset(R::template identity<T>());
+      Position where{};
+      Index row = 0;
+      bool begun = false;
+      eachRun(plan.reduced, 0, plan.count, [&](int64_t offset, int64_t n) {
+        if (context.cancelled()) return;
+        const T* at = from + offset;
+        for (int64_t i = 0; i < n; ++i, ++row, at += stride) {
+          const V v = width == L ? vload(at) : vloadPartial(at, width);
+          if (!begun) {
+            best = v;  // the first row stands even where it is all -inf
+            begun = true;
+            continue;
+          }
+          const Position better = beats<R>(v, best);
+          best = better ? v : best;
+          where = better ? (Position{} + row) : where;
+        }
+      });
+      for (int i = 0; i < width; ++i) y[output + i] = static_cast<int32_t>(where[i]);
+    }
+  });
+}
+
+template <class R, class T>
+void argOf(const ReduceArgs& args, Context& context) {
+  const ReducePlan plan = planReduce(args, true);
+  if constexpr (sizeof(T) >= 4) {
+    if (plan.columns && plan.chunks == 1) return argColumns<R, T>(plan, args, context);
+  }
+  argRows<R, T>(plan, args, context);
+}
+
+template <class R>
+void arg(const char* op, const ReduceArgs& args, Context& context) {
+  if (args.y.dtype != DType::int32) return unsupported(context, op, args.y.dtype);
+  switch (args.x.dtype) {
+    case DType::float32:
+      return argOf<R, float>(args, context);
+    case DType::float64:
+      return argOf<R, double>(args, context);
+    case DType::int32:
+      return argOf<R, int32_t>(args, context);
+    case DType::int64:
+      return argOf<R, int64_t>(args, context);
+    case DType::uint8:
+    case DType::boolean:
+      return argOf<R, uint8_t>(args, context);
+    default:
+      return unsupported(context, op, args.x.dtype);
+  }
+}
+
+int64_t candidateBytes(const ReduceArgs& args) {
+  const ReducePlan plan = planReduce(args, true);
+  return plan.chunks == 1 ? 0 : plan.outputs * plan.chunks * int64_t{sizeof(Candidate<double>)};
+}
+
+}  // namespace
+
+namespace ops {
+
+void argmax(const ReduceArgs& args, Context& context) { arg<MaxOf>("argmax", args, context); }
+void argmin(const ReduceArgs& args, Context& context) { arg<MinOf>("argmin", args, context); }
+int64_t argmaxScratch(const ReduceArgs& args, int) { return candidateBytes(args); }
+int64_t argminScratch(const ReduceArgs& args, int) { return candidateBytes(args); }
+
+}  // namespace ops
+#endif

@@ -1,0 +1,252 @@
+// Reductions of rows and columns, one instruction set. Included after simd.h in its namespace; like it, no guard.
+//
+// A reducer R has join(a, b), on vectors and on numbers, and identity<T>(). Rounding errors of sums grow with log2(n): at most
+// kSteps additions run in sequence, and the blocks that they make are merged pairwise.
+
+namespace {
+
+constexpr int kSteps = 32;
+
+struct SumOf {
+  template <class V>
+  WL_INLINE static V join(V a, V b) {
+    return a + b;
+  }
+  template <class T>
+  static constexpr T identity() {
+    return T{0};
+  }
+};
+// NaN where either is NaN.
+struct MaxOf {
+  template <class V>
+  WL_INLINE static V join(V a, V b) {
+    return vmax(a, b);
+  }
+  template <class T>
+  static constexpr T identity() {
+    return std::numeric_limits<T>::has_infinity ? -std::numeric_limits<T>::infinity() : std::numeric_limits<T>::lowest();
+  }
+};
+struct MinOf {
+  template <class V>
+  WL_INLINE static V join(V a, V b) {
+    return vmin(a, b);
+  }
+  template <class T>
+  static constexpr T identity() {
+    return std::numeric_limits<T>::has_infinity ? std::numeric_limits<T>::infinity() : std::numeric_limits<T>::max();
+  }
+};
+
+// Merges blocks like the carries of a binary counter: slot k holds 2^k of them.
+template <class R, class V, int kWidth>
+class Merge {
+ public:
+  WL_INLINE void add(const V (&block)[kWidth]) {
+    V term[kWidth];
+    for (int k = 0; k < kWidth; ++k) term[k] = block[k];
+    for (uint64_t carry = count_++; (carry & 1) != 0; carry >>= 1) {
+      --depth_;
+      for (int k = 0; k < kWidth; ++k) term[k] = R::join(slots_[depth_][k], term[k]);
+    }
+    for (int k = 0; k < kWidth; ++k) slots_[depth_][k] = term[k];
+    ++depth_;
+  }
+  WL_INLINE void total(V (&result)[kWidth], V identity) {
+    for (int k = 0; k < kWidth; ++k) result[k] = depth_ == 0 ? identity : slots_[depth_ - 1][k];
+    for (int d = depth_ - 2; d >= 0; --d) {
+      for (int k = 0; k < kWidth; ++k) result[k] = R::join(slots_[d][k], result[k]);
+    }
+  }
+
+ private:
+  V slots_[48][kWidth];
+  uint64_t count_ = 0;
+  int depth_ = 0;
+};
+
+// Calls fn(offset, length) for the runs along the innermost reduced dim that make up elements [begin, end).
+template <class Fn>
+WL_INLINE void eachRun(const Dims& dims, int64_t begin, int64_t end, const Fn& fn) {
+  const int64_t inner = dims.innerSize(), stride = dims.innerStride();
+  if (dims.rank <= 1) {
+    if (begin < end) fn(begin * stride, end - begin);
+    return;
+  }
+  while (begin < end) {
+    const int64_t column = begin % inner;
+    const int64_t length = std::min(inner - column, end - begin);
+    fn(dims.offsetOf(begin), length);
+    begin += length;
+  }
+}
+
+template <class R, class T, bool kUnit>
+WL_INLINE VectorOf<T> loadLanes(const T* x, int64_t stride) {
+  if constexpr (kUnit) {
+    (void)stride;
+    return vload(x);
+  } else {
+    T lanes[kLanes<T>];
+#pragma GCC unroll 1  // unrolled, this takes the compiler minutes
+    for (int i = 0; i < kLanes<T>; ++i) lanes[i] = x[i * stride];
+    return vload(lanes);
+  }
+}
+// The first n lanes, the others the identity.
+template <class R, class T>
+WL_INLINE VectorOf<T> loadSome(const T* x, int64_t stride, int n) {
+  T lanes[kLanes<T>];
+  vstore(lanes, vset(R::template identity<T>()));
+#pragma GCC unroll 1
+  for (int i = 0; i < n; ++i) lanes[i] = x[i * stride];
+  return vload(lanes);
+}
+
+template <class R, class T>
+T joinAcross(VectorOf<T> v) {
+  T lane[kLanes<T>];
+  vstore(lane, v);
+  for (int half = kLanes<T> / 2; half > 0; half /= 2) {
+    for (int i = 0; i < half; ++i) lane[i] = R::join(lane[i], lane[i + half]);
+  }
+  return lane[0];
+}
+
+// One run: blocks of 4 vectors by kSteps.
+template <class R, class T, bool kUnit>
+void reduceRun(const T* x, int64_t stride, int64_t n, Merge<R, VectorOf<T>, 1>& merge) {
+  using V = VectorOf<T>;
+  constexpr int L = kLanes<T>;
+  for (int64_t i = 0; i < n;) {
+    const int64_t end = std::min<int64_t>(n, i + 4 * L * kSteps);
+    V a = vset(R::template identity<T>()), b = a, c = a, d = a;
+    for (; i + 4 * L <= end; i += 4 * L) {
+      a = R::join(a, loadLanes<R, T, kUnit>(x + i * stride, stride));
+      b = R::join(b, loadLanes<R, T, kUnit>(x + (i + L) * stride, stride));
+      c = R::join(c, loadLanes<R, T, kUnit>(x + (i + 2 * L) * stride, stride));
+      d = R::join(d, loadLanes<R, T, kUnit>(x + (i + 3 * L) * stride, stride));
+    }
+    for (; i + L <= end; i += L) a = R::join(a, loadLanes<R, T, kUnit>(x + i * stride, stride));
+    if (i < end) {
+      b = R::join(b, loadSome<R>(x + i * stride, stride, static_cast<int>(end - i)));
+      i = end;
+    }
+    const V block[1] = {R::join(R::join(a, b), R::join(c, d))};
+    merge.add(block);
+  }
+}
+
+// Elements [begin, end) behind one output, whose first element is *x.
+template <class R, class T>
+T reduceRow(const T* x, const Dims& dims, int64_t begin, int64_t end) {
+  using V = VectorOf<T>;
+  Merge<R, V, 1> merge;
+  const int64_t stride = dims.innerStride();
+  eachRun(dims, begin, end, [&](int64_t offset, int64_t n) {
+    if (stride == 1) {
+      reduceRun<R, T, true>(x + offset, 1, n, merge);
+    } else {
+      reduceRun<R, T, false>(x + offset, stride, n, merge);
+    }
+  });
+  V result[1];
+  merge.total(result, vset(R::template identity<T>()));
+  return joinAcross<R, T>(result[0]);
+}
+
+// Outputs that one task of a column reduction makes.
+constexpr int kStripVectors = 4;
+template <class T>
+constexpr int kStrip = kStripVectors* kLanes<T>;
+
+// Elements [begin, end) behind each of `width` <= kStrip neighbouring outputs.
+template <class R, class T, bool kFull>
+void reduceStrip(const T* x, const Dims& dims, int width, int64_t begin, int64_t end, T* out) {
+  using V = VectorOf<T>;
+  constexpr int L = kLanes<T>;
+  Merge<R, V, kStripVectors> merge;
+  const V identity = vset(R::template identity<T>());
+  const int64_t stride = dims.innerStride();
+  const int whole = width / L, rest = width % L;
+  eachRun(dims, begin, end, [&](int64_t offset, int64_t n) {
+    const T* row = x + offset;
+    for (int64_t i = 0; i < n; i += kSteps) {
+      const int64_t last = std::min<int64_t>(n, i + kSteps);
+      V block[kStripVectors] = {identity, identity, identity, identity};
+      for (int64_t r = i; r < last; ++r, row += stride) {
+        if constexpr (kFull) {
+          for (int k = 0; k < kStripVectors; ++k) block[k] = R::join(block[k], vload(row + k * L));
+        } else {
+          // The spare lanes are never stored, so what they are padded with does not matter.
+          for (int k = 0; k < whole; ++k) block[k] = R::join(block[k], vload(row + k * L));
+          if (rest > 0) block[whole] = R::join(block[whole], vloadPartial(row + whole * L, rest));
+        }
+      }
+      merge.add(block);
+    }
+  });
+  V result[kStripVectors];
+  merge.total(result, identity);
+  std::memcpy(out, result, static_cast<size_t>(width) * sizeof(T));
+}
+
+// What a task may cost before it is worth another thread.
+constexpr int64_t kReduceGrain = 32768;
+
+// Runs the plan: finish(output, value) once per output. `scratch` holds outputs * chunks values where chunks > 1.
+template <class R, class T, class Finish>
+void reduceAll(const ReducePlan& plan, const T* x, void* scratch, Context& context, const Finish& finish) {
+  T* const partial = static_cast<T*>(scratch);
+  const int64_t chunks = plan.chunks;
+  const int64_t perTask = std::max<int64_t>(1, std::min(plan.count, plan.chunk));
+  if (plan.columns) {
+    const int64_t inner = plan.kept.innerSize();
+    const int64_t strips = (inner + kStrip<T> - 1) / kStrip<T>;
+    const int64_t tasks = plan.outputs / inner * chunks * strips;
+    const int64_t grain = std::max<int64_t>(1, kReduceGrain / (perTask * std::min<int64_t>(inner, kStrip<T>)));
+    context.parallel(tasks, grain, [&](int64_t first, int64_t last, int) {
+      T out[kStrip<T>];
+      for (int64_t t = first; t < last; ++t) {
+        const int64_t column = t % strips * kStrip<T>;
+        const int64_t chunk = t / strips % chunks;
+        const int64_t output = t / strips / chunks * inner + column;
+        const int width = static_cast<int>(std::min<int64_t>(kStrip<T>, inner - column));
+        const T* from = x + plan.kept.offsetOf(output);
+        if (width == kStrip<T>) {
+          reduceStrip<R, T, true>(from, plan.reduced, width, chunk * plan.chunk, plan.chunkEnd(chunk), out);
+        } else {
+          reduceStrip<R, T, false>(from, plan.reduced, width, chunk * plan.chunk, plan.chunkEnd(chunk), out);
+        }
+        for (int i = 0; i < width; ++i) {
+          if (chunks == 1) {
+            finish(output + i, out[i]);
+          } else {
+            partial[(output + i) * chunks + chunk] = out[i];
+          }
+        }
+      }
+    });
+  } else {
+    context.parallel(plan.outputs * chunks, std::max<int64_t>(1, kReduceGrain / perTask), [&](int64_t first, int64_t last, int) {
+      for (int64_t t = first; t < last; ++t) {
+        const int64_t output = chunks == 1 ? t : t / chunks, chunk = chunks == 1 ? 0 : t % chunks;
+        const T value =
+            reduceRow<R>(x + plan.kept.offsetOf(output), plan.reduced, chunk * plan.chunk, plan.chunkEnd(chunk));
+        if (chunks == 1) {
+          finish(output, value);
+        } else {
+          partial[t] = value;
+        }
+      }
+    });
+  }
+  if (chunks == 1) return;
+  const Dims run{1, {chunks}, {1}};
+  context.parallel(plan.outputs, std::max<int64_t>(1, kReduceGrain / chunks), [&](int64_t first, int64_t last, int) {
+    for (int64_t o = first; o < last; ++o) finish(o, reduceRow<R>(partial + o * chunks, run, 0, chunks));
+  });
+}
+
+}  // namespace
