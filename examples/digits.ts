@@ -37,7 +37,9 @@ function printFigures(confusion: ConfusionMatrix): void {
   }
   console.log('\nconfusion matrix (rows: truth, columns: answer)');
   console.log(`     ${Array.from({ length: confusion.classes }, (_, i) => cell(i, 4)).join('')}`);
-  confusion.rows().forEach((row, truth) => console.log(`${cell(truth, 4)} ${row.map((n) => cell(n === 0 ? '.' : n, 4)).join('')}`));
+  confusion
+    .rows()
+    .forEach((row, truth) => console.log(`${cell(truth, 4)} ${row.map((n) => cell(n === 0 ? '.' : n, 4)).join('')}`));
   console.log('');
 }
 
@@ -87,7 +89,11 @@ async function train(options: DigitsOptions, device: Device): Promise<void> {
 
   const weights = join(out, 'weights.safetensors');
   await saveSafetensors(weights, model.stateDict());
-  console.log(`weights: ${weights} sha256 ${createHash('sha256').update(await readFile(weights)).digest('hex')}`);
+  console.log(
+    `weights: ${weights} sha256 ${createHash('sha256')
+      .update(await readFile(weights))
+      .digest('hex')}`,
+  );
 
   const settings = {
     device: device.name,

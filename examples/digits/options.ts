@@ -57,7 +57,8 @@ export function parseOptions(args: readonly string[]): DigitsOptions | null {
   }
   if (values.help) return null;
   const { device, out, resume, eager, capture } = values;
-  if (!/^(auto|cpu|cuda(:\d+)?)$/.test(device)) throw new UsageError(`--device takes auto, cpu or cuda, not '${device}'`);
+  if (!/^(auto|cpu|cuda(:\d+)?)$/.test(device))
+    throw new UsageError(`--device takes auto, cpu or cuda, not '${device}'`);
   if (out === '') throw new UsageError('--out takes the name of a folder');
   if (eager && capture) throw new UsageError('--eager and --capture exclude each other');
   return {

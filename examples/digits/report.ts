@@ -11,7 +11,12 @@ function probabilities(logits: Float32Array): number[] {
 }
 
 /** The wrong answers among [N, 10] logits, the most certain first. `indices` say which digit each row is. */
-export function mostWrong(digits: Digits, indices: ArrayLike<number>, logits: Float32Array, count: number): ReportMistake[] {
+export function mostWrong(
+  digits: Digits,
+  indices: ArrayLike<number>,
+  logits: Float32Array,
+  count: number,
+): ReportMistake[] {
   const mistakes: ReportMistake[] = [];
   for (let i = 0; i < indices.length; i++) {
     const shares = probabilities(logits.subarray(i * CLASSES, (i + 1) * CLASSES));
@@ -57,7 +62,13 @@ export function digitsReport({ history, confusion, mistakes, settings, samples }
       { label: 'seconds of training', value: history.seconds.toFixed(1) },
     ],
     charts: [
-      { title: 'Loss', x, xLabel: 'epoch', curves: [curve('training', 'loss'), curve('validation', 'valLoss')], ...mark },
+      {
+        title: 'Loss',
+        x,
+        xLabel: 'epoch',
+        curves: [curve('training', 'loss'), curve('validation', 'valLoss')],
+        ...mark,
+      },
       {
         title: 'Accuracy',
         x,

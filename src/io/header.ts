@@ -120,7 +120,9 @@ function readEntry(name: string, value: unknown, dataBytes: number, fail: (what:
     if (!Number.isSafeInteger(bytes)) fail(`${where} of shape [${shape.join(', ')}] is larger than 2^53 bytes`);
   }
   if (bytes !== end - begin) {
-    fail(`${where} of dtype ${dtype} and shape [${shape.join(', ')}] takes ${bytes} bytes, but its offsets span ${end - begin}`);
+    fail(
+      `${where} of dtype ${dtype} and shape [${shape.join(', ')}] takes ${bytes} bytes, but its offsets span ${end - begin}`,
+    );
   }
   return { name, dtype, shape, begin, end };
 }
@@ -143,10 +145,12 @@ export function headerLength(start: Uint8Array, fileBytes: number, source: strin
   const fail = (what: string): never => {
     throw new FormatError(`${source}: ${what}`, { op: 'loadSafetensors' });
   };
-  if (start.byteLength < 8) fail(`${fileBytes} bytes are too few for a safetensors file, which begins with 8 bytes of length`);
+  if (start.byteLength < 8)
+    fail(`${fileBytes} bytes are too few for a safetensors file, which begins with 8 bytes of length`);
   const length = new DataView(start.buffer, start.byteOffset, 8).getBigUint64(0, true);
   if (length > BigInt(MAX_HEADER_BYTES)) fail(`a header of ${length} bytes is above the limit of ${MAX_HEADER_BYTES}`);
-  if (length > BigInt(fileBytes - 8)) fail(`the header claims ${length} bytes, but only ${fileBytes - 8} follow its length`);
+  if (length > BigInt(fileBytes - 8))
+    fail(`the header claims ${length} bytes, but only ${fileBytes - 8} follow its length`);
   if (length < 2n) fail(`a header of ${length} bytes cannot hold a JSON object`);
   return Number(length);
 }

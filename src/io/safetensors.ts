@@ -68,9 +68,12 @@ async function fileSource(path: string, handle: FileHandle): Promise<ByteSource>
       while (done < target.byteLength) {
         const { bytesRead } = await handle.read(target, done, target.byteLength - done, begin + done);
         if (bytesRead === 0) {
-          throw new FormatError(`${path}: ended at byte ${begin + done} while being read; it had ${size} bytes before`, {
-            op: 'loadSafetensors',
-          });
+          throw new FormatError(
+            `${path}: ended at byte ${begin + done} while being read; it had ${size} bytes before`,
+            {
+              op: 'loadSafetensors',
+            },
+          );
         }
         done += bytesRead;
       }
@@ -96,10 +99,13 @@ async function readHeader(source: ByteSource): Promise<Header> {
   const header = parseHeader(await source.read(8, 8 + length), source.length, source.name);
   const version = header.metadata[VERSION_KEY];
   if (version !== undefined && !(/^\d{1,9}$/.test(version) && Number(version) <= SAFETENSORS_FORMAT_VERSION)) {
-    throw new FormatError(`${source.name}: has format version ${version}, this is a reader of ${SAFETENSORS_FORMAT_VERSION}`, {
-      op: 'loadSafetensors',
-      hint: 'Update warploom.',
-    });
+    throw new FormatError(
+      `${source.name}: has format version ${version}, this is a reader of ${SAFETENSORS_FORMAT_VERSION}`,
+      {
+        op: 'loadSafetensors',
+        hint: 'Update warploom.',
+      },
+    );
   }
   return header;
 }
@@ -182,7 +188,9 @@ function layOut(tensors: Readonly<Record<string, Tensor>>, options: SafetensorsO
     (a, b) => itemSize[tensors[b]!.dtype] - itemSize[tensors[a]!.dtype] || byCodeUnits(a, b),
   );
   const given = { ...options.metadata, [VERSION_KEY]: String(SAFETENSORS_FORMAT_VERSION) };
-  const fields = [`"__metadata__":${JSON.stringify(Object.fromEntries(Object.entries(given).sort(([a], [b]) => byCodeUnits(a, b))))}`];
+  const fields = [
+    `"__metadata__":${JSON.stringify(Object.fromEntries(Object.entries(given).sort(([a], [b]) => byCodeUnits(a, b))))}`,
+  ];
   let at = 0;
   for (const name of names) {
     if (name === '__metadata__' || /\p{Surrogate}/u.test(name)) {

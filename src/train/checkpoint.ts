@@ -121,7 +121,9 @@ export async function loadCheckpoint<State>(path: string): Promise<Checkpoint<St
 export function underPrefix(tensors: Readonly<Record<string, Tensor>>, prefix: string): Record<string, Tensor> {
   const start = `${prefix}.`;
   return Object.fromEntries(
-    Object.entries(tensors).flatMap(([name, tensor]) => (name.startsWith(start) ? [[name.slice(start.length), tensor]] : [])),
+    Object.entries(tensors).flatMap(([name, tensor]) =>
+      name.startsWith(start) ? [[name.slice(start.length), tensor]] : [],
+    ),
   );
 }
 

@@ -41,7 +41,8 @@ export class EarlyStopping {
     if (!Number.isInteger(this.patience) || this.patience < 0) {
       throw new WarploomError(`patience must be a whole number of epochs from 0, got ${this.patience}`, { op: 'fit' });
     }
-    if (!(this.minDelta >= 0)) throw new WarploomError(`minDelta must be 0 or more, got ${this.minDelta}`, { op: 'fit' });
+    if (!(this.minDelta >= 0))
+      throw new WarploomError(`minDelta must be 0 or more, got ${this.minDelta}`, { op: 'fit' });
   }
 
   /**

@@ -29,11 +29,14 @@ export function accuracy(): Metric {
     name: 'accuracy',
     sum(output, target) {
       if (output.rank < 1 + Math.min(1, target.rank) || output.shape[0] !== target.shape[0]) {
-        throw new ShapeError(`outputs of shape (${output.shape.join(', ')}) and targets of shape (${target.shape.join(', ')})`, {
-          op: 'accuracy',
-          shapes: [output.shape, target.shape],
-          hint: 'Outputs are (N, C), targets (N) class indices.',
-        });
+        throw new ShapeError(
+          `outputs of shape (${output.shape.join(', ')}) and targets of shape (${target.shape.join(', ')})`,
+          {
+            op: 'accuracy',
+            shapes: [output.shape, target.shape],
+            hint: 'Outputs are (N, C), targets (N) class indices.',
+          },
+        );
       }
       return cast(eq(argmax(output, 1), target), 'float32').sum();
     },
@@ -89,7 +92,9 @@ async function overBatches<S extends object>(
   body: (output: Tensor, target: Tensor, size: number) => Promise<void>,
 ): Promise<void> {
   const loader =
-    data instanceof DataLoader ? data : new DataLoader(data, { batchSize: options.batchSize ?? 256, device: options.device });
+    data instanceof DataLoader
+      ? data
+      : new DataLoader(data, { batchSize: options.batchSize ?? 256, device: options.device });
   const select = options.select ?? firstTwoFields<S>;
   const training = model.training;
   model.eval();

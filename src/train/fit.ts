@@ -92,7 +92,10 @@ export function fit<S extends object = Sample>(model: Layer, options: FitOptions
   requireCount('checkpoint.keep', options.checkpoint?.keep);
   if (options.epochs === undefined) throw new WarploomError('epochs is missing', { op: 'fit' });
   if (options.resume === true && !options.checkpoint) {
-    throw new WarploomError('resume: true needs checkpoint.dir to look in', { op: 'fit', hint: 'Or name the file to resume from.' });
+    throw new WarploomError('resume: true needs checkpoint.dir to look in', {
+      op: 'fit',
+      hint: 'Or name the file to resume from.',
+    });
   }
   return new FitRun((watchers) => new Trainer(model, options, watchers).run());
 }

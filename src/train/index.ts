@@ -1,5 +1,11 @@
 /** Training: the loop, what watches it, and what it leaves behind. */
-export { latestCheckpoint, loadCheckpoint, saveCheckpoint, type Checkpoint, type SaveCheckpointOptions } from './checkpoint.js';
+export {
+  latestCheckpoint,
+  loadCheckpoint,
+  saveCheckpoint,
+  type Checkpoint,
+  type SaveCheckpointOptions,
+} from './checkpoint.js';
 export type { EarlyStoppingOptions } from './earlyStopping.js';
 export {
   accuracy,

@@ -65,10 +65,13 @@ export class ConfusionMatrix {
   addLogits(truth: ArrayLike<number>, scores: ArrayLike<number>): void {
     const { classes } = this;
     if (scores.length !== truth.length * classes) {
-      throw new ShapeError(`${truth.length} true classes of ${classes} need ${truth.length * classes} scores, got ${scores.length}`, {
-        op: 'ConfusionMatrix.addLogits',
-        shapes: [[truth.length], [scores.length]],
-      });
+      throw new ShapeError(
+        `${truth.length} true classes of ${classes} need ${truth.length * classes} scores, got ${scores.length}`,
+        {
+          op: 'ConfusionMatrix.addLogits',
+          shapes: [[truth.length], [scores.length]],
+        },
+      );
     }
     const predicted = Int32Array.from({ length: truth.length }, (_, row) => {
       let best = 0;

@@ -61,10 +61,13 @@ function scriptJson(value: unknown): string {
 const percent = (share: number): string => `${(share * 100).toFixed(1)}\u202f%`;
 
 function classTable(confusion: ConfusionMatrix, names: readonly string[]): string {
-  const rows = confusion.perClass().map(
-    (c) => `<tr><th scope="row">${escape(names[c.label]!)}</th><td>${percent(c.precision)}</td>` +
-      `<td>${percent(c.recall)}</td><td>${percent(c.f1)}</td><td>${c.support}</td></tr>`,
-  );
+  const rows = confusion
+    .perClass()
+    .map(
+      (c) =>
+        `<tr><th scope="row">${escape(names[c.label]!)}</th><td>${percent(c.precision)}</td>` +
+        `<td>${percent(c.recall)}</td><td>${percent(c.f1)}</td><td>${c.support}</td></tr>`,
+    );
   const macro = confusion.macro();
   return `<section><h2>Figures per class</h2><table class="figures">
 <thead><tr><th scope="col">class</th><th scope="col">precision</th><th scope="col">recall</th><th scope="col">F1</th><th scope="col">samples</th></tr></thead>
@@ -97,8 +100,10 @@ function mistakeGallery(mistakes: readonly ReportMistake[]): string {
     // ink is 1 in the data; on paper it reads better dark on light
     const inverted = Array.from(m.pixels, (v) => 1 - v);
     const caption = `${escape(m.truth)} taken for ${escape(m.predicted)}`;
-    return `<figure><img src="${greyPngUri(inverted, m.width, m.height)}" width="84" height="84" alt="${caption}">` +
-      `<figcaption><b>${escape(m.truth)}</b> → <b class="wrong">${escape(m.predicted)}</b><br><span>${percent(m.confidence)} sure</span></figcaption></figure>`;
+    return (
+      `<figure><img src="${greyPngUri(inverted, m.width, m.height)}" width="84" height="84" alt="${caption}">` +
+      `<figcaption><b>${escape(m.truth)}</b> → <b class="wrong">${escape(m.predicted)}</b><br><span>${percent(m.confidence)} sure</span></figcaption></figure>`
+    );
   });
   return `<section><h2>Most wrong</h2><p class="hint">test samples with the most certain wrong answers: true class → answer</p>
 <div class="gallery">${pictures.join('\n')}</div></section>`;
@@ -117,7 +122,8 @@ export function renderReport(content: ReportContent): string {
   const asset = (file: string): string => readFileSync(require.resolve(`uplot/dist/${file}`), 'utf8');
   const names = content.classNames ?? Array.from({ length: content.confusion?.classes ?? 0 }, (_, i) => String(i));
   const figures = content.figures.map(
-    (f) => `<div class="figure"><div class="value">${escape(f.value)}</div><div class="label">${escape(f.label)}</div></div>`,
+    (f) =>
+      `<div class="figure"><div class="value">${escape(f.value)}</div><div class="label">${escape(f.label)}</div></div>`,
   );
   const charts = content.charts.map(
     (chart, i) => `<section><h2>${escape(chart.title)}</h2><div class="chart" id="chart-${i}"></div></section>`,

@@ -73,7 +73,8 @@ export class Trainer<S extends object> {
     const { train, batchSize = 32, seed = 0, earlyStopping } = options;
     if (options.device !== undefined) model.to({ device: options.device });
     const device = model.parameters()[0]?.device;
-    this.loader = train instanceof DataLoader ? train : new DataLoader(train, { batchSize, shuffle: true, seed, device });
+    this.loader =
+      train instanceof DataLoader ? train : new DataLoader(train, { batchSize, shuffle: true, seed, device });
     this.metrics = resolveMetrics(options.metrics);
     this.generators = [defaultGenerator, ...(options.generators ?? [])];
     this.stopping = earlyStopping ? new EarlyStopping(earlyStopping, options.validation !== undefined) : null;
@@ -184,7 +185,13 @@ export class Trainer<S extends object> {
     };
     for (const { name } of this.metrics) record[name] = await sums.mean(name);
     if (validation) {
-      const figures = await evaluate(this.model, validation, { loss, metrics: this.metrics, batchSize, device, select });
+      const figures = await evaluate(this.model, validation, {
+        loss,
+        metrics: this.metrics,
+        batchSize,
+        device,
+        select,
+      });
       for (const [name, value] of Object.entries(figures)) record[validationName(name)] = value;
     }
     if (options.scheduleEvery !== 'step') options.schedule?.step();
@@ -226,7 +233,8 @@ export class Trainer<S extends object> {
   private async openCheckpoints(): Promise<void> {
     const { checkpoint, resume } = this.options;
     if (checkpoint) await prepareCheckpoints(checkpoint.dir);
-    const path = typeof resume === 'string' ? resume : resume && checkpoint ? await latestCheckpoint(checkpoint.dir) : null;
+    const path =
+      typeof resume === 'string' ? resume : resume && checkpoint ? await latestCheckpoint(checkpoint.dir) : null;
     if (path !== null) await this.restore(path);
     else if (checkpoint) await clearCheckpoints(checkpoint.dir);
   }
@@ -278,10 +286,13 @@ export class Trainer<S extends object> {
       }
     }
     if (state.generators.length !== this.generators.length) {
-      throw new FormatError(`${path}: holds ${state.generators.length} generators, this run has ${this.generators.length}`, {
-        op: 'fit',
-        hint: 'Pass the same generators as in the first run.',
-      });
+      throw new FormatError(
+        `${path}: holds ${state.generators.length} generators, this run has ${this.generators.length}`,
+        {
+          op: 'fit',
+          hint: 'Pass the same generators as in the first run.',
+        },
+      );
     }
     this.model.loadStateDict(underPrefix(tensors, 'model'));
     optimizer.loadStateDict({ meta: state.optimizer, tensors: underPrefix(tensors, 'optimizer') });

@@ -39,7 +39,10 @@ describe('warploom', () => {
   it('explains itself, and what it does not understand', () => {
     expect(warploom().out).toMatch(/usage: warploom COMMAND/);
     expect(warploom('--help').code).toBe(0);
-    expect(warploom('inspekt')).toMatchObject({ code: 2, err: expect.stringContaining("no command 'inspekt'") as string });
+    expect(warploom('inspekt')).toMatchObject({
+      code: 2,
+      err: expect.stringContaining("no command 'inspekt'") as string,
+    });
     expect(warploom('inspect', '--jsn')).toMatchObject({ code: 2, err: expect.stringContaining("'--jsn'") as string });
   });
 });

@@ -3,7 +3,14 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { FormatError, loadSafetensors, safetensorsMetadata, saveSafetensors, serializeSafetensors, tensor } from '../../src/index.js';
+import {
+  FormatError,
+  loadSafetensors,
+  safetensorsMetadata,
+  saveSafetensors,
+  serializeSafetensors,
+  tensor,
+} from '../../src/index.js';
 
 /** A file from any header text and any data. */
 function file(header: string | Uint8Array, data: Uint8Array | number = 0, claimed?: bigint): Uint8Array {
@@ -34,8 +41,16 @@ const hostile: [name: string, bytes: Uint8Array, says: RegExp][] = [
   ['invalid UTF-8', file(new Uint8Array([0x7b, 0x22, 0xff, 0x22, 0x7d])), /not valid UTF-8/],
   ['deep nesting', file(`{"a":${'['.repeat(100_000)}`), /not valid JSON/],
   ['a tensor twice', file(`{"a":${entry('U8', '[1]', 0, 1)},"a":${entry('U8', '[1]', 1, 2)}}`, 2), /"a" occurs twice/],
-  ['a tensor twice, once escaped', file(`{"a":${entry('U8', '[1]', 0, 1)},"\\u0061":${entry('U8', '[1]', 1, 2)}}`, 2), /"a" occurs twice/],
-  ['a field twice', file('{"a":{"dtype":"U8","dtype":"F32","shape":[1],"data_offsets":[0,4]}}', 4), /"dtype" occurs twice/],
+  [
+    'a tensor twice, once escaped',
+    file(`{"a":${entry('U8', '[1]', 0, 1)},"\\u0061":${entry('U8', '[1]', 1, 2)}}`, 2),
+    /"a" occurs twice/,
+  ],
+  [
+    'a field twice',
+    file('{"a":{"dtype":"U8","dtype":"F32","shape":[1],"data_offsets":[0,4]}}', 4),
+    /"dtype" occurs twice/,
+  ],
   ['metadata twice', file('{"__metadata__":{},"__metadata__":{}}'), /"__metadata__" occurs twice/],
   ['a metadata key twice', file('{"__metadata__":{"k":"1","k":"2"}}'), /"k" occurs twice/],
   ['half a surrogate pair', file(`{"\\ud800":${entry('U8', '[1]', 0, 1)}}`, 1), /half a surrogate pair/],
@@ -49,7 +64,11 @@ const hostile: [name: string, bytes: Uint8Array, says: RegExp][] = [
   ['no dtype', file('{"a":{"shape":[1],"data_offsets":[0,1]}}', 1), /tensor "a" has no dtype/],
   ['an unknown dtype', file(`{"a":${entry('F99', '[1]', 0, 1)}}`, 1), /tensor "a" has the unknown dtype "F99"/],
   ['a dtype from the prototype', file(`{"a":${entry('toString', '[1]', 0, 1)}}`, 1), /unknown dtype "toString"/],
-  ['a dtype we do not hold', file(`{"a":${entry('U16', '[1]', 0, 2)}}`, 2), /tensor "a" is U16, which has no dtype here/],
+  [
+    'a dtype we do not hold',
+    file(`{"a":${entry('U16', '[1]', 0, 2)}}`, 2),
+    /tensor "a" is U16, which has no dtype here/,
+  ],
   ['no shape', file('{"a":{"dtype":"U8","data_offsets":[0,1]}}', 1), /tensor "a" has no shape/],
   ['a shape of text', file(`{"a":${entry('U8', '["1"]', 0, 1)}}`, 1), /tensor "a" has no shape/],
   ['nine dims', file(`{"a":${entry('U8', '[1,1,1,1,1,1,1,1,1]', 0, 1)}}`, 1), /has 9 dims, more than 8/],
@@ -57,22 +76,66 @@ const hostile: [name: string, bytes: Uint8Array, says: RegExp][] = [
   ['a fraction', file(`{"a":${entry('U8', '[1.5]', 0, 1)}}`, 1), /the number 1\.5 is not an integer/],
   ['a whole number in disguise', file(`{"a":${entry('U8', '[1.0]', 0, 1)}}`, 1), /the number 1\.0 is not an integer/],
   ['an exponent', file(`{"a":${entry('U8', '[1e0]', 0, 1)}}`, 1), /the number 1e0 is not an integer/],
-  ['2^53', file(`{"a":${entry('U8', '[9007199254740992]', 0, 1)}}`, 1), /9007199254740992 is not an integer from 0 to 2\^53 - 1/],
-  ['2^53 + 1, which rounds', file(`{"a":${entry('U8', '[1]', 0, '9007199254740993')}}`, 1), /9007199254740993 is not an integer/],
-  ['sizes whose product overflows', file(`{"a":${entry('U8', '[4294967296,4294967296]', 0, 0)}}`), /larger than 2\^53 bytes/],
+  [
+    '2^53',
+    file(`{"a":${entry('U8', '[9007199254740992]', 0, 1)}}`, 1),
+    /9007199254740992 is not an integer from 0 to 2\^53 - 1/,
+  ],
+  [
+    '2^53 + 1, which rounds',
+    file(`{"a":${entry('U8', '[1]', 0, '9007199254740993')}}`, 1),
+    /9007199254740993 is not an integer/,
+  ],
+  [
+    'sizes whose product overflows',
+    file(`{"a":${entry('U8', '[4294967296,4294967296]', 0, 0)}}`),
+    /larger than 2\^53 bytes/,
+  ],
   ['no offsets', file('{"a":{"dtype":"U8","shape":[1]}}', 1), /tensor "a" has no data_offsets/],
-  ['three offsets', file('{"a":{"dtype":"U8","shape":[1],"data_offsets":[0,1,2]}}', 1), /tensor "a" has no data_offsets/],
+  [
+    'three offsets',
+    file('{"a":{"dtype":"U8","shape":[1],"data_offsets":[0,1,2]}}', 1),
+    /tensor "a" has no data_offsets/,
+  ],
   ['offsets reversed', file(`{"a":${entry('U8', '[1]', 1, 0)}}`, 1), /ends at byte 0, before it begins at byte 1/],
-  ['a tensor beyond the file', file(`{"a":${entry('U8', '[2]', 0, 2)}}`, 1), /ends at byte 2 of the data, which is 1 bytes long/],
-  ['offsets too wide for the shape', file(`{"a":${entry('F32', '[1]', 0, 8)}}`, 8), /takes 4 bytes, but its offsets span 8/],
-  ['offsets too narrow for the shape', file(`{"a":${entry('F32', '[2]', 0, 4)}}`, 4), /takes 8 bytes, but its offsets span 4/],
-  ['an overlap', file(`{"a":${entry('U8', '[2]', 0, 2)},"b":${entry('U8', '[2]', 1, 3)}}`, 3), /tensor "b" begins at byte 1 and overlaps tensor "a"/],
-  ['two tensors in one place', file(`{"a":${entry('U8', '[2]', 0, 2)},"b":${entry('U8', '[2]', 0, 2)}}`, 2), /tensor "b" begins at byte 0 and overlaps/],
+  [
+    'a tensor beyond the file',
+    file(`{"a":${entry('U8', '[2]', 0, 2)}}`, 1),
+    /ends at byte 2 of the data, which is 1 bytes long/,
+  ],
+  [
+    'offsets too wide for the shape',
+    file(`{"a":${entry('F32', '[1]', 0, 8)}}`, 8),
+    /takes 4 bytes, but its offsets span 8/,
+  ],
+  [
+    'offsets too narrow for the shape',
+    file(`{"a":${entry('F32', '[2]', 0, 4)}}`, 4),
+    /takes 8 bytes, but its offsets span 4/,
+  ],
+  [
+    'an overlap',
+    file(`{"a":${entry('U8', '[2]', 0, 2)},"b":${entry('U8', '[2]', 1, 3)}}`, 3),
+    /tensor "b" begins at byte 1 and overlaps tensor "a"/,
+  ],
+  [
+    'two tensors in one place',
+    file(`{"a":${entry('U8', '[2]', 0, 2)},"b":${entry('U8', '[2]', 0, 2)}}`, 2),
+    /tensor "b" begins at byte 0 and overlaps/,
+  ],
   ['a hole in front', file(`{"a":${entry('U8', '[1]', 1, 2)}}`, 2), /bytes 0 to 1 between the header and tensor "a"/],
-  ['a hole between', file(`{"a":${entry('U8', '[1]', 0, 1)},"b":${entry('U8', '[1]', 2, 3)}}`, 3), /bytes 1 to 2 between tensor "a" and tensor "b"/],
+  [
+    'a hole between',
+    file(`{"a":${entry('U8', '[1]', 0, 1)},"b":${entry('U8', '[1]', 2, 3)}}`, 3),
+    /bytes 1 to 2 between tensor "a" and tensor "b"/,
+  ],
   ['bytes behind', file(`{"a":${entry('U8', '[1]', 0, 1)}}`, 2), /bytes 1 to 2 after tensor "a" belong to no tensor/],
   ['bytes and no tensor', file('{}', 1), /bytes 0 to 1 after the header/],
-  ['a boolean of 2', file(`{"a":${entry('BOOL', '[2]', 0, 2)}}`, new Uint8Array([1, 2])), /"a" is BOOL but holds a byte other than 0 and 1/],
+  [
+    'a boolean of 2',
+    file(`{"a":${entry('BOOL', '[2]', 0, 2)}}`, new Uint8Array([1, 2])),
+    /"a" is BOOL but holds a byte other than 0 and 1/,
+  ],
 ];
 
 const fixture = (name: string): string => fileURLToPath(new URL(`../fixtures/${name}`, import.meta.url));
@@ -155,7 +218,10 @@ describe('round trips', () => {
   });
 
   it('gives names without prototype, so none is special', async () => {
-    const tensors = Object.fromEntries([['__proto__', tensor([1])], ['constructor', tensor([2])]]);
+    const tensors = Object.fromEntries([
+      ['__proto__', tensor([1])],
+      ['constructor', tensor([2])],
+    ]);
     const loaded = await loadSafetensors(await serializeSafetensors(tensors));
     expect(Object.keys(loaded).sort()).toEqual(['__proto__', 'constructor']);
     expect(await loaded['constructor']!.item()).toBe(2);

@@ -4,7 +4,15 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { fit, FormatError, latestCheckpoint, loadCheckpoint, saveCheckpoint, tensor, type History } from '../../src/index.js';
+import {
+  fit,
+  FormatError,
+  latestCheckpoint,
+  loadCheckpoint,
+  saveCheckpoint,
+  tensor,
+  type History,
+} from '../../src/index.js';
 import { fingerprint, toyRun } from './support.js';
 
 let folder = '';
@@ -89,7 +97,12 @@ describe('resuming', () => {
 
   it('starts anew in an empty folder, and without resume clears older checkpoints', async () => {
     const { model, options } = toyRun();
-    const history = await fit(model, { ...options, epochs: 2, checkpoint: { dir: join(folder, 'new', 'one') }, resume: true });
+    const history = await fit(model, {
+      ...options,
+      epochs: 2,
+      checkpoint: { dir: join(folder, 'new', 'one') },
+      resume: true,
+    });
     expect(history.steps).toBe(10);
     const dir = join(folder, 'new', 'one');
     expect(await readdir(dir)).toEqual(['checkpoint-0000000005.safetensors', 'checkpoint-0000000010.safetensors']);
@@ -114,7 +127,8 @@ describe('resuming', () => {
 
 describe('files', () => {
   it('keeps the newest, by step', async () => {
-    for (const step of [1, 20, 3, 100]) await saveCheckpoint(folder, step, { a: tensor([step]) }, { step }, { keep: 2 });
+    for (const step of [1, 20, 3, 100])
+      await saveCheckpoint(folder, step, { a: tensor([step]) }, { step }, { keep: 2 });
     expect(await readdir(folder)).toEqual(['checkpoint-0000000020.safetensors', 'checkpoint-0000000100.safetensors']);
     const { tensors, state } = await loadCheckpoint<{ step: number }>((await latestCheckpoint(folder))!);
     expect([await tensors['a']!.item(), state.step]).toEqual([100, 100]);
@@ -164,7 +178,9 @@ describe('files', () => {
   it('are whole whenever the writer is killed', async () => {
     const writer = fileURLToPath(new URL('./checkpoint-writer.ts', import.meta.url));
     for (const delay of [0, 7, 19]) {
-      const child = spawn(process.execPath, ['--import', 'tsx', writer, folder], { stdio: ['ignore', 'pipe', 'inherit'] });
+      const child = spawn(process.execPath, ['--import', 'tsx', writer, folder], {
+        stdio: ['ignore', 'pipe', 'inherit'],
+      });
       const gone = new Promise((resolve) => child.once('exit', resolve));
       await new Promise((resolve) => child.stdout.once('data', resolve));
       await new Promise((resolve) => setTimeout(resolve, delay));

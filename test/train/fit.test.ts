@@ -164,7 +164,9 @@ describe('early stopping', () => {
 
   it('says which figures there are when it is told to watch another', async () => {
     const { model, options } = toyRun();
-    await expect(fit(model, { ...options, earlyStopping: { monitor: 'f1' } })).rejects.toThrow(/'f1'.*It has epoch, loss/);
+    await expect(fit(model, { ...options, earlyStopping: { monitor: 'f1' } })).rejects.toThrow(
+      /'f1'.*It has epoch, loss/,
+    );
   });
 });
 
@@ -174,7 +176,9 @@ describe('watching a run', () => {
     const run = fit(model, { ...options, epochs: 2 });
     const events: FitEvent[] = [];
     for await (const event of run) events.push(event);
-    expect(events.map((e) => (e.type === 'step' ? `${e.epoch}.${e.step}/${e.stepsPerEpoch}` : `epoch ${e.epoch}`))).toEqual([
+    expect(
+      events.map((e) => (e.type === 'step' ? `${e.epoch}.${e.step}/${e.stepsPerEpoch}` : `epoch ${e.epoch}`)),
+    ).toEqual([
       ...['1.1/5', '1.2/5', '1.3/5', '1.4/5', '1.5/5', 'epoch 1'],
       ...['2.1/5', '2.2/5', '2.3/5', '2.4/5', '2.5/5', 'epoch 2'],
     ]);

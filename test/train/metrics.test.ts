@@ -2,7 +2,11 @@ import { describe, expect, it } from 'vitest';
 import { ConfusionMatrix, ShapeError } from '../../src/index.js';
 
 /** Figures straight from the pairs, one plain loop each. */
-function plainFigures(truth: number[], predicted: number[], label: number): [precision: number, recall: number, f1: number, support: number] {
+function plainFigures(
+  truth: number[],
+  predicted: number[],
+  label: number,
+): [precision: number, recall: number, f1: number, support: number] {
   let right = 0;
   let called = 0;
   let support = 0;
@@ -44,7 +48,8 @@ describe('ConfusionMatrix', () => {
     }
     const means = matrix.macro();
     const mean = (k: 0 | 1 | 2): number =>
-      Array.from({ length: classes }, (_, label) => plainFigures(truth, predicted, label)[k]).reduce((a, b) => a + b) / classes;
+      Array.from({ length: classes }, (_, label) => plainFigures(truth, predicted, label)[k]).reduce((a, b) => a + b) /
+      classes;
     expect(means.precision).toBeCloseTo(mean(0), 12);
     expect(means.recall).toBeCloseTo(mean(1), 12);
     expect(means.f1).toBeCloseTo(mean(2), 12);

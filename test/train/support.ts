@@ -52,5 +52,7 @@ export function toyRun(seed = 5) {
 
 /** sha256 of all parameters and buffers. */
 export async function fingerprint(model: nn.Module): Promise<string> {
-  return createHash('sha256').update(await serializeSafetensors(model.stateDict())).digest('hex');
+  return createHash('sha256')
+    .update(await serializeSafetensors(model.stateDict()))
+    .digest('hex');
 }
