@@ -104,20 +104,22 @@ const maximumOp = binaryOp('maximum', native.maximum, 'promote', {
 });
 
 /** x in the dtype in which it meets the number: an integer tensor turns to float32 for a number with a fraction. */
-function meet(x: Tensor, scalar: number): Tensor {
+function meet(op: string, x: Tensor, scalar: number): Tensor {
   const dtype = resultTypeWithNumber(x.dtype, scalar);
-  return dtype === x.dtype ? x : to(x, dtype);
+  if (dtype === x.dtype) return x;
+  x.checkUsable(op);
+  return to(x, dtype);
 }
 
 /** Applies a binary op to tensors or numbers, at least one of them a tensor. */
 export function applyBinary(op: OpDefinition<Scalars>, a: Operand, b: Operand): Tensor {
   if (typeof b !== 'number') {
     if (typeof a !== 'number') return apply(op, [a, b], noScalars);
-    return apply(op, [meet(b, a)], { a, b: null });
+    return apply(op, [meet(op.name, b, a)], { a, b: null });
   }
   if (typeof a === 'number')
     throw dtypeError(op.name, 'needs a tensor; both operands are numbers.', 'Wrap one: tensor(2).');
-  return apply(op, [meet(a, b)], { a: null, b });
+  return apply(op, [meet(op.name, a, b)], { a: null, b });
 }
 
 /**

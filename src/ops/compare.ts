@@ -61,14 +61,19 @@ export function ge(a: Operand, b: Operand): Tensor {
   return applyBinary(geOp, a, b);
 }
 
+function truth(op: string, x: Tensor): Tensor {
+  x.checkUsable(op);
+  return to(x, 'bool');
+}
+
 /** Whether a and b are both true (not 0; NaN is true), broadcast; bool. */
 export function logicalAnd(a: Tensor, b: Tensor): Tensor {
-  return applyBinary(andOp, to(a, 'bool'), to(b, 'bool'));
+  return applyBinary(andOp, truth('logicalAnd', a), truth('logicalAnd', b));
 }
 
 /** Whether a or b is true (not 0; NaN is true), broadcast; bool. */
 export function logicalOr(a: Tensor, b: Tensor): Tensor {
-  return applyBinary(orOp, to(a, 'bool'), to(b, 'bool'));
+  return applyBinary(orOp, truth('logicalOr', a), truth('logicalOr', b));
 }
 
 const notOp = defineOp<null>({
@@ -78,7 +83,7 @@ const notOp = defineOp<null>({
 
 /** Whether x is 0 (or false); bool. */
 export function logicalNot(x: Tensor): Tensor {
-  return apply(notOp, [to(x, 'bool')], null);
+  return apply(notOp, [truth('logicalNot', x)], null);
 }
 
 const whereOp = defineOp<Scalars>({
@@ -129,6 +134,7 @@ const whereOp = defineOp<Scalars>({
  * @throws DTypeError where cond is not bool, or both a and b are numbers
  */
 export function where(cond: Tensor, a: Operand, b: Operand): Tensor {
+  for (const x of [cond, a, b]) if (typeof x !== 'number') x.checkUsable('where');
   if (cond.dtype !== 'bool') {
     throw dtypeError('where', `cond must be bool, got ${cond.dtype}`, 'Compare first, for example x.ne(0).');
   }

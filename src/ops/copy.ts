@@ -21,6 +21,7 @@ export function clone(x: Tensor): Tensor {
 
 /** x itself where it is contiguous, else a contiguous copy. */
 export function contiguous(x: Tensor): Tensor {
+  x.checkUsable('contiguous');
   return x.isContiguous() ? x : apply(cloneOp, [x], null);
 }
 
@@ -29,6 +30,7 @@ export function contiguous(x: Tensor): Tensor {
  * Differentiable between floating dtypes.
  */
 export function cast(x: Tensor, dtype: DType): Tensor {
+  x.checkUsable('cast');
   if (x.dtype === dtype) return x;
   refuseHalf('cast', dtype);
   return apply(castOp, [x], { dtype });
@@ -56,6 +58,7 @@ export interface ToOptions {
  * @param target a dtype ('float64'), a device ('cuda', 'cpu'), or both in an object
  */
 export function to(x: Tensor, target: DType | DeviceLike | ToOptions): Tensor {
+  x.checkUsable('to');
   if (typeof target === 'string' && isDType(target)) return cast(x, target);
   const options: ToOptions = typeof target === 'object' && !('id' in target) ? target : { device: target };
   const y = options.dtype === undefined ? x : cast(x, options.dtype);

@@ -37,6 +37,14 @@ function unaryOp(name: string, kernel: UnaryKernel, rule: UnaryRule): OpDefiniti
 const expOp = unaryOp('exp', native.exp, { save: 'y', grad: (g, y) => mul(g, y) });
 const logOp = unaryOp('log', native.log, { save: 'x', grad: (g, x) => div(g, x) });
 const sqrtOp = unaryOp('sqrt', native.sqrt, { save: 'y', grad: (g, y) => div(g, mul(y, 2)) });
+const squareOp = defineOp<null>({
+  name: 'square',
+  forward([x], _, ctx) {
+    if (ctx.needsGrad(0)) ctx.save(x!);
+    return runBinary('square', native.mul, x!, x!, x!.dtype, 0, 0);
+  },
+  grad: ([g], { saved: [x] }) => [g ? mul(g, mul(x!, 2)) : null],
+});
 const tanhOp = unaryOp('tanh', native.tanh, {
   save: 'y',
   grad: (g, y) => mul(g, sub(1, mul(y, y))),
@@ -103,7 +111,7 @@ export function sqrt(x: Tensor): Tensor {
 
 /** x x. Integers stay integers. */
 export function square(x: Tensor): Tensor {
-  return mul(x, x);
+  return apply(squareOp, [x], null);
 }
 
 /** The hyperbolic tangent. */

@@ -120,7 +120,12 @@ const maxOp = extremeOp('max', native.max);
 const minOp = extremeOp('min', native.min);
 
 function reduceParams(op: string, x: Tensor, dims: Dims | undefined, options: ReduceOptions): ReduceParams {
+  x.checkUsable(op);
   refuseHalf(op, x.dtype);
+  const { shape } = x;
+  if (typeof dims === 'object' && new Set(dims.map((d) => (d < 0 ? d + shape.length : d))).size < dims.length) {
+    throw shapeError(op, `dims [${dims.join(', ')}] name a dim of ${formatShape(shape)} twice`, [shape]);
+  }
   return { dims: normalizeDims(dims, x.shape.length, op), keepDim: options.keepDim ?? false };
 }
 

@@ -128,24 +128,28 @@ const expandOp = defineOp<{ readonly shape: Shape }>({
  * @throws ShapeError where a size is neither 1 nor equal
  */
 export function expand(x: Tensor, shape: Shape): Tensor {
+  return expandAs('expand', x, shape);
+}
+
+/** x broadcast to `shape`; {@link expand} under NumPy's name. */
+export function broadcastTo(x: Tensor, shape: Shape): Tensor {
+  return expandAs('broadcastTo', x, shape);
+}
+
+function expandAs(op: string, x: Tensor, shape: Shape): Tensor {
+  x.checkUsable(op);
   const lead = shape.length - x.shape.length;
   const sizes = shape.map((n, d) => (n === -1 && d >= lead ? x.shape[d - lead]! : n));
-  checkShape(sizes, 'expand');
-  const fits = lead >= 0 && x.shape.every((n, d) => n === 1 || n === sizes[d + lead]);
-  if (!fits) {
+  checkShape(sizes, op);
+  if (lead < 0 || !x.shape.every((n, d) => n === 1 || n === sizes[d + lead])) {
     throw shapeError(
-      'expand',
+      op,
       `${formatShape(x.shape)} does not expand to ${formatShape(shape)}`,
       [x.shape, shape],
       'Each size must be equal or 1 in x, counted from the last dim.',
     );
   }
   return sameShape(sizes, x.shape) ? x : apply(expandOp, [x], { shape: sizes });
-}
-
-/** x broadcast to `shape`; {@link expand} under NumPy's name. */
-export function broadcastTo(x: Tensor, shape: Shape): Tensor {
-  return expand(x, shape);
 }
 
 /** Drops dims of size 1: those given, or all. A given dim of another size stays, as in PyTorch. */
@@ -176,8 +180,10 @@ interface SliceParams {
 /** The window of a tensor of sizes `shape` that a slice takes. */
 function sliceWindow(x: { shape: Shape; strides: Shape; offset: number }, { dim, start, step, length }: SliceParams) {
   const replace = (list: Shape, value: number) => list.map((n, d) => (d === dim ? value : n));
-  const offset = length === 0 ? x.offset : x.offset + start * x.strides[dim]!;
-  return { shape: replace(x.shape, length), strides: replace(x.strides, x.strides[dim]! * step), offset };
+  const shape = replace(x.shape, length);
+  // An empty window stays at the start: behind the last element there may be no storage.
+  const offset = numelOf(shape) === 0 ? x.offset : x.offset + start * x.strides[dim]!;
+  return { shape, strides: replace(x.strides, x.strides[dim]! * step), offset };
 }
 
 const sliceOp: OpDefinition<SliceParams> = defineOp<SliceParams>({
