@@ -7,7 +7,7 @@ import { ensureBuilt } from './build.js';
 import { add, finish, noTotals, runNative } from './support/runner.js';
 import { runVitest } from './support/vitest.js';
 import { evidenceFolder } from '../test/harness/surface.js';
-import { judgeSurface } from './surface.js';
+import { judgeSurface, keepTitles } from './surface.js';
 
 const chosen = process.argv.slice(2);
 const totals = noTotals();
@@ -17,9 +17,11 @@ const lap = (what: string) => process.stdout.write(`${what}: ${((performance.now
 await ensureBuilt('test');
 lap('built');
 rmSync(evidenceFolder, { recursive: true, force: true });
-add(totals, (await runVitest(chosen)).totals);
+const vitest = await runVitest(chosen);
+add(totals, vitest.totals);
 lap('vitest');
 if (chosen.length > 0) finish(totals);
+keepTitles(vitest.passed);
 
 add(totals, await runNative('build-test'));
 lap('native tests');

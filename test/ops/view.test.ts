@@ -14,13 +14,16 @@ interface Movement<P> {
   readonly samples: readonly (readonly [readonly number[], P])[];
   readonly edges: readonly (readonly [readonly number[], P])[];
   readonly bad: readonly Bad[];
+  /** the op that errors name, where one is made of another */
+  readonly errorName?: string;
 }
 
 /** A movement copies or re-labels elements: exact. */
-function movement<P>({ name, run, reference: wanted, samples, edges, bad }: Movement<P>): void {
+function movement<P>({ name, run, reference: wanted, samples, edges, bad, errorName }: Movement<P>): void {
   const expand = (list: Movement<P>['samples']): Sample<P>[] => list.map(([shape, params]) => ({ inputs: [shape], params }));
   opCase<P>({
     name,
+    errorName,
     run: ([x], params) => run(x!, params),
     reference: ([x], params) => wanted(x!, params),
     bound: bounds.exact,
@@ -31,18 +34,15 @@ function movement<P>({ name, run, reference: wanted, samples, edges, bad }: Move
 }
 
 const same = edgeShapes.map((shape) => [shape, undefined] as const);
-const disposed: Bad = {
-  title: 'a tensor already disposed',
-  call: () => undefined,
-  error: 'DisposedError',
-};
+/** A view of disposed memory: an op that returns its input as it is would not notice a contiguous one. */
 const ofDisposed = (run: (x: Tensor) => unknown): Bad => ({
-  ...disposed,
+  title: 'a tensor already disposed',
   call: (device) => {
-    const x = wl.zeros([2, 3], { device });
+    const x = wl.transpose(wl.zeros([2, 3], { device }), 0, 1);
     x.dispose();
     return run(x);
   },
+  error: 'DisposedError',
 });
 
 const copy = (x: Ref): Ref => x;
@@ -54,6 +54,7 @@ for (const name of ['clone', 'contiguous'] as const) {
     samples: [[[2, 3], undefined], [[4, 1, 5], undefined]],
     edges: same,
     bad: [ofDisposed(wl[name])],
+    errorName: 'clone',
   });
 }
 
@@ -71,6 +72,22 @@ movement<{ shape: number[] }>({
       says: [/\(2, 3\)/, /\(4, 2\)/],
     },
     { title: 'two unknown sizes', call: (device) => wl.reshape(wl.zeros([2, 3], { device }), [-1, -1]), error: 'ShapeError' },
+  ],
+});
+
+movement<{ shape: number[] }>({
+  name: 'view',
+  run: (x, { shape }) => wl.view(x.isContiguous() ? x : wl.contiguous(x), shape),
+  reference: (x, { shape }) => reference.reshape(x, shape),
+  samples: [[[2, 6], { shape: [3, 4] }], [[2, 3, 4], { shape: [-1, 2] }]],
+  edges: [[[0], { shape: [0, 3] }], [[], { shape: [1, 1] }], [[2, 4097], { shape: [4097, 2] }]],
+  bad: [
+    {
+      title: 'a layout that no view has',
+      call: (device) => wl.view(wl.transpose(wl.zeros([2, 3], { device }), 0, 1), [6]),
+      error: 'ShapeError',
+      says: [/\(3, 2\)/],
+    },
   ],
 });
 
@@ -145,6 +162,7 @@ movement<void>({
 for (const name of ['expand', 'broadcastTo'] as const) {
   movement<{ shape: number[] }>({
     name,
+    errorName: 'expand',
     run: (x, { shape }) => wl[name](x, shape),
     reference: (x, { shape }) => reference.expand(x, shape),
     samples: [[[2, 1], { shape: [2, 3] }], [[3], { shape: [2, 4, 3] }], [[1, 3, 1], { shape: [2, 3, 2] }]],
