@@ -192,6 +192,29 @@ TEST(matmul_accumulates) {
   checkShapes<float>({{33, 31, 600}, {31, 3, 65}, {3, 31, 0}}, o);
 }
 
+// The fused activation is the elementwise op, bit for bit.
+TEST(matmul_activation_equals_the_op) {
+  forEachDevice([&](DeviceImpl& device) {
+    for (const auto& [activation, id] :
+         {std::make_pair(Activation::relu, OpId::relu), std::make_pair(Activation::gelu, OpId::gelu),
+          std::make_pair(Activation::geluTanh, OpId::geluTanh)}) {
+      Options o;
+      o.bias = true;
+      o.pre = true;
+      o.activation = activation;
+      Product<float> p({37, 41, 90}, o);
+      for (float& x : p.bias) x *= 16;
+      runOp(device, OpId::matmul, p.args);
+      std::vector<float> y(p.y.size() - 1);
+      UnaryArgs unary = {};
+      unary.x = viewOf<In>(p.pre.data(), DType::float32, {37, 41});
+      unary.y = viewOf<Out>(y.data(), DType::float32, {37, 41});
+      runOp(device, id, unary);
+      CHECK(std::memcmp(y.data(), p.y.data(), y.size() * sizeof(float)) == 0);
+    }
+  });
+}
+
 // Large enough for several blocks in each dimension, against a sample of the elements.
 TEST(matmul_several_blocks) {
   const Shape s = {2000, 330, 300};

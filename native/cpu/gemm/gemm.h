@@ -2,6 +2,7 @@
 // instruction-set region.
 // clang-format off
 #include "cpu/simd.h"
+#include "cpu/gelu.h"
 #include "cpu/gemm/micro.h"
 #include "cpu/gemm/pack.h"
 #include "cpu/gemm/store.h"

@@ -3,14 +3,13 @@ namespace gemm {
 
 template <class T>
 WL_INLINE VectorOf<T> activate(VectorOf<T> x, Activation activation) {
-  const T half = T(0.5);
   switch (activation) {
     case Activation::relu:
       return x < T(0) ? VectorOf<T>{} : x;  // NaN passes, as in PyTorch
     case Activation::gelu:
-      return half * x * (T(1) + verf(x * T(0.70710678118654752440)));
+      return Gelu::apply(x);
     case Activation::geluTanh:
-      return half * x * (T(1) + vtanh(T(0.79788456080286535588) * (x + T(0.044715) * x * x * x)));
+      return GeluTanh::apply(x);
     default:
       return x;
   }
