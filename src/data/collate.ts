@@ -1,4 +1,6 @@
-/** Samples stacked into batches: first plain arrays (prepared ahead), then tensors (made when the batch is asked for). */
+/**
+ * Samples stacked into batches: first plain arrays (prepared ahead), then tensors (made when the batch is asked for).
+ */
 import type { DeviceLike } from '../device.js';
 import type { DType } from '../dtype.js';
 import { DTypeError, ShapeError } from '../errors.js';
@@ -68,11 +70,14 @@ function normalise(
   }
   throw new DTypeError(
     `field '${key}' is ${value === null ? 'null' : Array.isArray(value) ? 'an array' : typeof value}`,
-    { op: 'DataLoader', hint: 'a field is a number, bigint, boolean, typed array or { data, shape }' },
+    { op: 'DataLoader', hint: 'A field is a number, bigint, boolean, typed array or { data, shape }.' },
   );
 }
 
-/** Stacks fields of equal shape along a new first dim. Throws ShapeError naming the field when a sample differs from the first. */
+/**
+ * Stacks fields of equal shape along a new first dim. Throws ShapeError naming the field when a sample differs from the
+ * first.
+ */
 export function collate(
   samples: readonly object[],
   dtypes: { readonly [field: string]: DType | undefined },
@@ -95,7 +100,7 @@ export function collate(
           {
             op: 'DataLoader',
             shapes: [[...value.shape], [...model.shape]],
-            hint: 'pad or crop in get() or in transform',
+            hint: 'Pad or crop in get() or in transform.',
           },
         );
       }

@@ -1,6 +1,6 @@
 /**
- * Randomness of data: which sample comes when, and how each is augmented. All of it is a pure function of (seed, epoch, index), so
- * neither the number of batches prefetched nor a resumed run changes a pixel.
+ * Randomness of data: which sample comes when, and how each is augmented. All of it is a pure function of (seed, epoch,
+ * index), so neither the number of batches prefetched nor a resumed run changes a pixel.
  */
 import { permutation, philox } from '../random.js';
 
@@ -18,7 +18,10 @@ export function epochOrder(n: number, seed: number, epoch: number): Int32Array {
   return permutation(n, derive(seed, ORDER, BigInt(epoch)), 0n);
 }
 
-/** What a dataset's `get` and a loader's `transform` may know of a sample's place; `random` is seeded by (seed, epoch, index). */
+/**
+ * What a dataset's `get` and a loader's `transform` may know of a sample's place; `random` is seeded by (seed, epoch,
+ * index).
+ */
 export class SampleContext {
   #key: bigint | undefined;
   #words: Uint32Array = new Uint32Array(0);

@@ -1,6 +1,8 @@
-/** Datasets: a length and a way to read one sample. Samples are plain objects or tuples of plain values, never tensors. */
+/**
+ * Datasets: a length and a way to read one sample. Samples are plain objects or tuples of plain values, never tensors.
+ */
 import { IndexError, ShapeError } from '../errors.js';
-import { SampleContext } from './context.js';
+import { type SampleContext } from './context.js';
 
 export type FieldArray =
   | Float32Array
@@ -74,7 +76,7 @@ export class ArrayDataset<C extends Columns> extends Dataset<ColumnSample<C>> {
       if (data.length / size !== first.data.length / first.size) {
         throw new ShapeError(
           `field '${key}' has ${data.length / size} samples, field '${first.key}' has ${first.data.length / first.size}`,
-          { op: 'arrayDataset', hint: 'give each field the shape of one sample: { data, shape: [1, 28, 28] }' },
+          { op: 'arrayDataset', hint: 'Give each field the shape of one sample: { data, shape: [1, 28, 28] }.' },
         );
       }
     }
@@ -93,8 +95,9 @@ export class ArrayDataset<C extends Columns> extends Dataset<ColumnSample<C>> {
 }
 
 /**
- * A dataset over typed arrays. Each field is an array of one number per sample, or `{ data, shape }` with the shape of one sample.
- * Fields have names (`{ image: { data, shape: [1, 28, 28] }, label }`) or places (`[images, labels]`), and samples and batches follow.
+ * A dataset over typed arrays. Each field is an array of one number per sample, or `{ data, shape }` with the shape of
+ * one sample. Fields have names (`{ image: { data, shape: [1, 28, 28] }, label }`) or places (`[images, labels]`), and
+ * samples and batches follow.
  * Throws ShapeError when the fields disagree on the number of samples.
  */
 export function arrayDataset<const C extends Columns>(columns: C): ArrayDataset<C> {

@@ -31,11 +31,12 @@ export interface DataLoaderState {
 }
 
 /**
- * Iterates a dataset in batches, one epoch per `for await`. A finished epoch moves `state` to the next; leaving the loop early goes
- * back to the start of the same epoch. `state` read inside the loop counts the batch just delivered as done, and `loadState` with it
- * continues behind that batch, in this process or another.
+ * Iterates a dataset in batches, one epoch per `for await`. A finished epoch moves `state` to the next; leaving the
+ * loop early goes back to the start of the same epoch. `state` read inside the loop counts the batch just delivered as
+ * done, and `loadState` with it continues behind that batch, in this process or another.
  *
- * Batch tensors belong to the scope of the code that iterates: outside `tidy`, dispose of them (or let them be collected).
+ * Batch tensors belong to the scope of the code that iterates: outside `tidy`, dispose of them (or let them be
+ * collected).
  */
 export class DataLoader<S extends object> implements AsyncIterable<Batch<S>> {
   readonly batchSize: number;
@@ -70,7 +71,9 @@ export class DataLoader<S extends object> implements AsyncIterable<Batch<S>> {
     return { epoch: this.#epoch, position: this.#position };
   }
 
-  /** Continues from a state of this dataset, batch size and seed. Throws FormatError on anything else than such a state. */
+  /**
+   * Continues from a state of this dataset, batch size and seed. Throws FormatError on anything else than such a state.
+   */
   loadState(state: DataLoaderState): void {
     const { epoch, position } = state;
     if (

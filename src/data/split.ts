@@ -8,7 +8,10 @@ export interface SplitOptions<S extends object> {
   train?: number;
   validation?: number;
   test?: number;
-  /** the class that each part must hold in the same proportion: a field's name or place, a label per sample, or a function of the sample */
+  /**
+   * the class that each part must hold in the same proportion: a field's name or place, a label per sample, or a
+   * function of the sample
+   */
   stratify?:
     (keyof S & (string | number)) | ArrayLike<number | bigint | string> | ((sample: S, index: number) => unknown);
   /** default 0 */
@@ -23,7 +26,10 @@ export interface Split<S extends object> {
 
 const PARTS = ['train', 'validation', 'test'] as const;
 
-/** Shares `total` in proportion to `weights` (which sum to 1) by the largest remainder; equal remainders go to the earlier part. */
+/**
+ * Shares `total` in proportion to `weights` (which sum to 1) by the largest remainder; equal remainders go to the
+ * earlier part.
+ */
 export function apportion(total: number, weights: readonly number[]): number[] {
   const exact = weights.map((weight) => weight * total);
   // A weight such as 0.1 times 70 is a hair off 7: what is within rounding of a whole number is that number.
@@ -39,9 +45,9 @@ export function apportion(total: number, weights: readonly number[]): number[] {
 }
 
 /**
- * A table of whole numbers with exactly the given row and column sums, each cell the floor or ceiling of row * column / total. Floors
- * first, then one each to the largest remainders; where that leaves a row over, an exchange along a path of cells makes room (the
- * table is a flow network with whole capacities, so a whole solution exists).
+ * A table of whole numbers with exactly the given row and column sums, each cell the floor or ceiling of row * column /
+ * total. Floors first, then one each to the largest remainders; where that leaves a row over, an exchange along a path
+ * of cells makes room (the table is a flow network with whole capacities, so a whole solution exists).
  */
 function proportionalTable(rows: readonly number[], columns: readonly number[]): number[][] {
   const total = rows.reduce((sum, n) => sum + n, 0);
@@ -110,7 +116,7 @@ function labelsOf<S extends object>(dataset: Dataset<S>, by: NonNullable<SplitOp
       sample.catch(() => undefined);
       throw new NotSupportedError('cannot stratify by samples that are read asynchronously', {
         op: 'splitDataset',
-        hint: 'pass the labels themselves: stratify: labels',
+        hint: 'Pass the labels themselves: stratify: labels.',
       });
     }
     if (typeof by === 'function') return labelKey(by(sample, i));
@@ -141,9 +147,11 @@ function partSizes(n: number, fractions: readonly number[]): number[] {
 }
 
 /**
- * Splits a dataset into disjoint parts, shuffled by `seed`. The sizes are exact: the largest remainders round up. With `stratify`
- * every part holds each class in the proportion of the whole, to the floor or ceiling. What the parts leave over is in none.
- * Throws ShapeError when the parts exceed the dataset, NotSupportedError when samples needed for `stratify` are read asynchronously.
+ * Splits a dataset into disjoint parts, shuffled by `seed`. The sizes are exact: the largest remainders round up. With
+ * `stratify` every part holds each class in the proportion of the whole, to the floor or ceiling. What the parts leave
+ * over is in none.
+ * Throws ShapeError when the parts exceed the dataset, NotSupportedError when samples needed for `stratify` are read
+ * asynchronously.
  */
 export function splitDataset<S extends object>(dataset: Dataset<S>, options: SplitOptions<S>): Split<S> {
   const n = dataset.length;

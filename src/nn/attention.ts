@@ -4,7 +4,7 @@ import { scaledDotProductAttention } from '../ops/attention.js';
 import { zeros } from '../ops/create.js';
 import { linear } from '../ops/matmul.js';
 import { narrow, reshape, split, transpose } from '../ops/view.js';
-import { Tensor } from '../tensor.js';
+import { type Tensor } from '../tensor.js';
 import { xavierUniform_, zeros_ } from './init.js';
 import { checkSize, Linear, type LinearOptions } from './layers.js';
 import { Module } from './module.js';
@@ -27,8 +27,8 @@ export interface AttentionInputs {
 }
 
 /**
- * Attention of H = numHeads heads over E = embedDim features: query [T, B, E], key and value [S, B, E], result like the query. The
- * projections of query, key and value are stacked in in_proj_weight [3E, E] and in_proj_bias [3E].
+ * Attention of H = numHeads heads over E = embedDim features: query [T, B, E], key and value [S, B, E], result like the
+ * query. The projections of query, key and value are stacked in in_proj_weight [3E, E] and in_proj_bias [3E].
  */
 export class MultiheadAttention extends Module {
   readonly in_proj_weight: Tensor;

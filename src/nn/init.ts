@@ -1,6 +1,7 @@
 /**
- * Initialisers. Each writes its tensor in place (not recorded, whatever requires a gradient) and returns it; random ones draw from
- * `generator`, by default the default generator. Sources: Glorot and Bengio 2010 (xavier), He et al. 2015 (kaiming).
+ * Initialisers. Each writes its tensor in place (not recorded, whatever requires a gradient) and returns it; random
+ * ones draw from `generator`, by default the default generator. Sources: Glorot and Bengio 2010 (xavier), He et al.
+ * 2015 (kaiming).
  */
 import * as native from '../addon.ops.js';
 import { InPlaceError, ShapeError } from '../errors.js';

@@ -136,7 +136,9 @@ export class Conv2d extends Module {
 
   protected override extraRepr(): string {
     const { kernelSize, stride, padding } = this;
-    return `${this.inChannels}, ${this.outChannels}, kernelSize: [${kernelSize.join(', ')}], stride: [${stride.join(', ')}], padding: [${padding.join(', ')}]`;
+    const options = { kernelSize, stride, padding };
+    const words = Object.entries(options).map(([name, [h, w]]) => `${name}: [${h}, ${w}]`);
+    return [this.inChannels, this.outChannels, ...words].join(', ');
   }
 }
 
@@ -183,7 +185,9 @@ export interface EmbeddingOptions extends LayerOptions {
   paddingIdx?: number;
 }
 
-/** Rows of a table by index: weight [numEmbeddings, embeddingDim]; an index of any shape S gives [...S, embeddingDim]. */
+/**
+ * Rows of a table by index: weight [numEmbeddings, embeddingDim]; an index of any shape S gives [...S, embeddingDim].
+ */
 export class Embedding extends Module {
   readonly weight: Tensor;
   readonly paddingIdx: number | undefined;
@@ -218,6 +222,7 @@ export class Embedding extends Module {
   }
 
   protected override extraRepr(): string {
-    return `${this.numEmbeddings}, ${this.embeddingDim}${this.paddingIdx === undefined ? '' : `, paddingIdx: ${this.paddingIdx}`}`;
+    const padding = this.paddingIdx === undefined ? '' : `, paddingIdx: ${this.paddingIdx}`;
+    return `${this.numEmbeddings}, ${this.embeddingDim}${padding}`;
   }
 }

@@ -1,6 +1,6 @@
 /**
- * Module: a tree of parameters, buffers and further modules, all found among a module's own properties, so plain class fields suffice.
- * Names are PyTorch's: the path of property names, '0.weight' or 'layers.1.bias'.
+ * Module: a tree of parameters, buffers and further modules, all found among a module's own properties, so plain class
+ * fields suffice. Names are PyTorch's: the path of property names, '0.weight' or 'layers.1.bias'.
  */
 import * as native from '../addon.ops.js';
 import { device as openDevice, Device, type DeviceLike } from '../device.js';
@@ -41,8 +41,9 @@ export interface ToOptions {
 }
 
 /**
- * The base of all layers and models. A subclass holds its tensors and modules in public (or TypeScript-private) fields and defines
- * `forward`; `#private` fields are not seen. Arrays of modules are listed as `name.0`, `name.1`, as ModuleList would.
+ * The base of all layers and models. A subclass holds its tensors and modules in public (or TypeScript-private) fields
+ * and defines `forward`; `#private` fields are not seen. Arrays of modules are listed as `name.0`, `name.1`, as
+ * ModuleList would.
  *
  * ```ts
  * class Block extends nn.Module {
@@ -83,14 +84,16 @@ export abstract class Module {
     return () => this.#hooks.delete(hook);
   }
 
-  /** What this module holds, by name, in the order of assignment. Containers name their items instead of their fields. */
+  /**
+   * What this module holds, by name, in the order of assignment. Containers name their items instead of their fields.
+   */
   protected ownEntries(): [string, unknown][] {
     return Object.entries(this);
   }
 
   /**
-   * Makes a tensor part of the module's state without training it: it is moved, saved (unless `persistent` is false) and loaded as a
-   * property of that name. Returns the tensor.
+   * Makes a tensor part of the module's state without training it: it is moved, saved (unless `persistent` is false)
+   * and loaded as a property of that name. Returns the tensor.
    */
   registerBuffer(name: string, t: Tensor, { persistent = true }: { persistent?: boolean } = {}): Tensor {
     this.#buffers.set(name, persistent);
@@ -166,8 +169,8 @@ export abstract class Module {
   }
 
   /**
-   * Parameters and persistent buffers by name, detached, sharing memory with the module: save or copy them before training goes on. A
-   * shared parameter stands under each of its names, as in PyTorch.
+   * Parameters and persistent buffers by name, detached, sharing memory with the module: save or copy them before
+   * training goes on. A shared parameter stands under each of its names, as in PyTorch.
    */
   stateDict(): StateDict {
     const entries = this.#collect((module) => [...module.#ownParameters(), ...module.#ownBuffers(true)]);
@@ -175,7 +178,8 @@ export abstract class Module {
   }
 
   /**
-   * Copies values into the parameters and buffers of the same names, converting dtype and device. Nothing is written unless all fits.
+   * Copies values into the parameters and buffers of the same names, converting dtype and device. Nothing is written
+   * unless all fits.
    * Throws FormatError when names are missing or unexpected and `strict` is not false, ShapeError when shapes differ.
    */
   loadStateDict(state: Readonly<StateDict>, { strict = true }: { strict?: boolean } = {}): LoadResult {
@@ -249,8 +253,9 @@ export abstract class Module {
   }
 
   /**
-   * Moves parameters and buffers to a device, floating-point ones to a dtype as well. The tensors keep their identity, so optimizers
-   * built earlier still hold them; gradients are dropped. Build optimizers after moving all the same: their state stays where it was.
+   * Moves parameters and buffers to a device, floating-point ones to a dtype as well. The tensors keep their identity,
+   * so optimizers built earlier still hold them; gradients are dropped. Build optimizers after moving all the same:
+   * their state stays where it was.
    */
   to(target: DeviceLike | DType | ToOptions): this {
     const { device, dtype } = toOptions(target);

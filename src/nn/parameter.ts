@@ -5,8 +5,8 @@ import type { Tensor } from '../tensor.js';
 const parameters = new WeakSet<Tensor>();
 
 /**
- * Marks a leaf tensor as a parameter: it requires a gradient (unless `requiresGrad` is false), stays out of every scope, and a module
- * that holds it as a property lists it. Returns the same tensor.
+ * Marks a leaf tensor as a parameter: it requires a gradient (unless `requiresGrad` is false), stays out of every
+ * scope, and a module that holds it as a property lists it. Returns the same tensor.
  */
 export function parameter(t: Tensor, { requiresGrad = true }: { requiresGrad?: boolean } = {}): Tensor {
   keep(t);
@@ -16,8 +16,8 @@ export function parameter(t: Tensor, { requiresGrad = true }: { requiresGrad?: b
 }
 
 /**
- * Whether a tensor is a parameter. A leaf that requires a gradient becomes one when a module is first seen to hold it, so that
- * freezing it later does not make it disappear from the module.
+ * Whether a tensor is a parameter. A leaf that requires a gradient becomes one when a module is first seen to hold it,
+ * so that freezing it later does not make it disappear from the module.
  */
 export function isParameter(t: Tensor): boolean {
   if (parameters.has(t)) return true;

@@ -36,14 +36,14 @@ export function factorOf(total: Tensor, maxNorm: number): { norm: Tensor; factor
 }
 
 /**
- * Scales the gradients of `parameters` in place so that their norm together is at most `maxNorm`; parameters without a gradient are
- * left out. Returns the norm before clipping, a float32 scalar on the device: nothing waits for it.
+ * Scales the gradients of `parameters` in place so that their norm together is at most `maxNorm`; parameters without a
+ * gradient are left out. Returns the norm before clipping, a float32 scalar on the device: nothing waits for it.
  * Throws WarploomError unless maxNorm is at least 0, DeviceError when gradients lie on several devices.
  */
 export function clipGradNorm_(parameters: Tensor | Iterable<Tensor>, maxNorm: number): Tensor {
   const op = 'clipGradNorm_';
   if (!(maxNorm >= 0)) throw new WarploomError(`maxNorm must be a number of at least 0, got ${maxNorm}`, { op });
-  const list = parameters instanceof Tensor ? [parameters] : [...parameters];
+  const list = parameters instanceof Tensor ? [parameters] : [...new Set(parameters)];
   const grads = list.flatMap(({ grad }) => (grad === null ? [] : [grad]));
   if (grads.length === 0) return zeros([], { device: list[0]?.device });
   const { norm, factor } = factorOf(squaresOf(op, grads), maxNorm);

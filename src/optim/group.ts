@@ -1,6 +1,6 @@
 /**
- * Parameter groups. The parameters of a group that share dtype and device form a shard: one flat bucket of gradients and one flat
- * buffer per moment, all laid out alike, so that a step is a few passes whatever the number of parameters.
+ * Parameter groups. The parameters of a group that share dtype and device form a shard: one flat bucket of gradients
+ * and one flat buffer per moment, all laid out alike, so that a step is a few passes whatever the number of parameters.
  */
 import * as native from '../addon.ops.js';
 import type { SegmentSpec, View } from '../addon.js';
@@ -31,8 +31,9 @@ export function checkRate(op: string, name: string, value: number): void {
 }
 
 /**
- * Parameters that have taken every step together. What differs from step to step stands on the device, in `state` (float64[4]:
- * learning rate, step count, beta1^step, beta2^step), where a replayed step reads and advances it without JavaScript.
+ * Parameters that have taken every step together. What differs from step to step stands on the device, in `state`
+ * (float64[4]: learning rate, step count, beta1^step, beta2^step), where a replayed step reads and advances it without
+ * JavaScript.
  */
 export class Cohort {
   /** places in the shard, ascending */
@@ -122,8 +123,8 @@ export class Shard {
   }
 
   /**
-   * The cohorts that step now: those whose parameters have a gradient. Where only some of a cohort have one, the others part from it,
-   * with the step count they stand at, because a parameter without a gradient must not age.
+   * The cohorts that step now: those whose parameters have a gradient. Where only some of a cohort have one, the others
+   * part from it, with the step count they stand at, because a parameter without a gradient must not age.
    */
   active(lr: number): ActiveCohort[] {
     const { flat } = this.bucket;
@@ -225,7 +226,10 @@ export function checkParameter(op: string, name: string, p: Tensor): void {
   }
 }
 
-/** Parameters that share their options. Options may be changed between steps; a recorded step keeps those it was recorded with, except lr. */
+/**
+ * Parameters that share their options. Options may be changed between steps; a recorded step keeps those it was
+ * recorded with, except lr.
+ */
 export class ParamGroup<O extends BaseOptions> {
   readonly params: readonly Tensor[];
   /** the keys of the state: names of named parameters, else positions over all groups */

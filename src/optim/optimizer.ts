@@ -22,7 +22,10 @@ export interface StepOptions {
 
 /** What `stateDict()` gives: tensors for a tensor file, and the rest as plain JSON. */
 export interface OptimizerState {
-  /** the moments of each parameter that has been stepped: 'NAME.momentum_buffer', 'NAME.exp_avg', 'NAME.exp_avg_sq'; copies */
+  /**
+   * the moments of each parameter that has been stepped: 'NAME.momentum_buffer', 'NAME.exp_avg', 'NAME.exp_avg_sq';
+   * copies
+   */
   tensors: Record<string, Tensor>;
   meta: OptimizerMeta;
 }
@@ -138,8 +141,9 @@ export abstract class Optimizer<O extends BaseOptions = BaseOptions> {
   }
 
   /**
-   * One update of every parameter that has a gradient; the others stay as they are, and so does their step count. Nothing waits: the
-   * update is queued. Gradients themselves are not changed by `clipGradNorm`, which the update applies on the way.
+   * One update of every parameter that has a gradient; the others stay as they are, and so does their step count.
+   * Nothing waits: the update is queued. Gradients themselves are not changed by `clipGradNorm`, which the update
+   * applies on the way.
    */
   step({ clipGradNorm = this.clipGradNorm }: StepOptions = {}): void {
     const work = this.paramGroups.flatMap((group) =>
@@ -152,7 +156,7 @@ export abstract class Optimizer<O extends BaseOptions = BaseOptions> {
       const total = squaresOf(
         this.name,
         [...new Set(work.map(({ shard }) => shard.bucket))].map((bucket) => {
-          for (let i = 0; i < bucket.offsets.length; i++) if (!bucket.present(i)) bucket.ensureZeroed(i);
+          for (let i = 0; i < bucket.offsets.length; i++) bucket.ensureZeroed(i);
           return bucket.flat;
         }),
       );
@@ -174,7 +178,9 @@ export abstract class Optimizer<O extends BaseOptions = BaseOptions> {
     for (const group of this.paramGroups) for (const shard of group.shards) shard.bucket.markEmpty();
   }
 
-  /** A copy of the state as it is now in queue order; later steps do not change it. The caller disposes of the tensors. */
+  /**
+   * A copy of the state as it is now in queue order; later steps do not change it. The caller disposes of the tensors.
+   */
   async stateDict(): Promise<OptimizerState> {
     const tensors: Record<string, Tensor> = {};
     const clocks: Promise<OptimizerMeta['clocks'][number]>[] = [];
@@ -204,8 +210,10 @@ export abstract class Optimizer<O extends BaseOptions = BaseOptions> {
   }
 
   /**
-   * Continues from a state of the same kind of optimizer over parameters of the same names: options and rates, step counts and moments.
-   * Throws FormatError when kind, names or moments do not fit, ShapeError when a moment has another shape; nothing is changed then.
+   * Continues from a state of the same kind of optimizer over parameters of the same names: options and rates, step
+   * counts and moments.
+   * Throws FormatError when kind, names or moments do not fit, ShapeError when a moment has another shape; nothing is
+   * changed then.
    */
   loadStateDict({ tensors, meta }: OptimizerState): void {
     this.#checkState(tensors, meta);

@@ -1,4 +1,7 @@
-/** Learning-rate schedules: pure functions of the step (an epoch or an update, as the caller counts), and the objects that apply them. */
+/**
+ * Learning-rate schedules: pure functions of the step (an epoch or an update, as the caller counts), and the objects
+ * that apply them.
+ */
 import { WarploomError } from '../errors.js';
 import type { Optimizer } from './optimizer.js';
 
@@ -12,8 +15,9 @@ export interface CosineOptions {
 }
 
 /**
- * Cosine annealing (Loshchilov and Hutter 2017): etaMin + (base - etaMin) (1 + cos(pi t)) / 2, where t runs from 0 to 1 between the end of
- * the warmup and tMax and stays 1 behind it. During the warmup, step s has the rate base (s + 1) / (warmup + 1).
+ * Cosine annealing (Loshchilov and Hutter 2017): etaMin + (base - etaMin) (1 + cos(pi t)) / 2, where t runs from 0 to 1
+ * between the end of the warmup and tMax and stays 1 behind it. During the warmup, step s has the rate base (s + 1) /
+ * (warmup + 1).
  */
 export function cosineAnnealing(base: number, step: number, { tMax, etaMin = 0, warmup = 0 }: CosineOptions): number {
   if (step < warmup) return (base * (step + 1)) / (warmup + 1);

@@ -15,8 +15,8 @@ export interface SGDOptions extends BaseOptions {
 }
 
 /**
- * PyTorch's SGD: d = g + weightDecay p; buf = momentum buf + (1 - dampening) d, at the first step buf = d; p -= lr buf, with `nesterov`
- * p -= lr (d + momentum buf).
+ * PyTorch's SGD: d = g + weightDecay p; buf = momentum buf + (1 - dampening) d, at the first step buf = d; p -= lr buf,
+ * with `nesterov` p -= lr (d + momentum buf).
  */
 export class SGD extends Optimizer<SGDOptions> {
   constructor(params: OptimizerInput<SGDOptions>, options: Partial<SGDOptions> & { clipGradNorm?: number } = {}) {
@@ -57,7 +57,13 @@ export class SGD extends Optimizer<SGDOptions> {
   ): void {
     const { momentum, dampening, weightDecay, nesterov, maximize } = options;
     const { flat } = shard.bucket;
-    const buffer = momentum === 0 ? null : shard.moments.get('momentum_buffer')!;
+    const buffer = momentum === 0 ? null : shard.moments.get('momentum_buffer');
+    if (buffer === undefined) {
+      throw new WarploomError('a momentum came after an optimizer was built without one', {
+        op: 'SGD',
+        hint: 'Give a momentum to the constructor; it may change later.',
+      });
+    }
     for (const segments of cohort.segments) {
       native.sgd(
         flat.device,

@@ -37,7 +37,8 @@ describe('splitDataset', () => {
   });
 
   it('finds a table of counts where plain rounding has none', () => {
-    // Every class has one sample for each part: largest remainders alone, class by class, would give one part all of them.
+    // Every class has one sample for each part: largest remainders alone, class by class, would give one part all of
+    // them.
     const tied = Uint8Array.from({ length: 60 }, (_, i) => i % 20);
     const { train, validation, test } = splitDataset(arrayDataset([tied]), {
       train: 20,

@@ -149,6 +149,10 @@ describe('groups', () => {
     expect(() => new optim.Adam([params[2]!.detach().t()])).toThrow(/not contiguous/);
     expect(() => new optim.SGD(params, { lr: -1 })).toThrow(/lr must be a number of at least 0, got -1/);
     expect(() => new optim.SGD(params, { nesterov: true })).toThrow(/nesterov needs a momentum/);
+    const plain = new optim.SGD(params);
+    plain.paramGroups[0]!.options.momentum = 0.9;
+    setGrads(params, gradsOf(SHAPES, 1));
+    expect(() => plain.step()).toThrow(/momentum came after/);
     expect(() => new optim.Adam(params, { betas: [0.9, 1] })).toThrow(/betas must lie in \[0, 1\)/);
   });
 
