@@ -23,6 +23,7 @@ constexpr int64_t kGroupPanels = 8;
 // What one round of the shared path packs: 2 MB of a, 4 MB of b (float32).
 constexpr int64_t kRoundRows = 1920;
 constexpr int64_t kRoundCols = 4096;
+constexpr int64_t kLeastUnits = 16;
 // Multiply-adds worth handing to another thread.
 constexpr int64_t kGrainWork = int64_t{1} << 18;
 
@@ -242,7 +243,14 @@ void runShared(const Plan& p, const MatmulArgs& args, const Operands<T>& o, Cont
   const int64_t roundRows = kRoundRows / p.panel * p.panel;
   T* packedA = carver.take<T>(roundUp(minOf(p.m, kRoundRows), p.panel) * kBlockK);
   T* packedB = carver.take<T>(roundUp(minOf(p.n, kRoundCols), kTileCols<T>) * kBlockK);
-  const int64_t blockRows = kBlockRows / p.panel * p.panel;
+  // Panels of a and of b in one unit of work: a block and a group, halved until a small y makes about 16 units.
+  int64_t aPanels = kBlockRows / p.panel;
+  int64_t bPanels = kGroupPanels;
+  while (aPanels * bPanels > 1 &&
+         ceilDiv(p.m, aPanels * p.panel) * ceilDiv(p.n, bPanels * kTileCols<T>) < kLeastUnits) {
+    (aPanels > bPanels ? aPanels : bPanels) = ceilDiv(maxOf(aPanels, bPanels), 2);
+  }
+  const int64_t blockRows = aPanels * p.panel;
   for (int64_t colStart = 0; colStart < p.n; colStart += kRoundCols) {
     const int64_t cols = minOf(kRoundCols, p.n - colStart);
     const int64_t colPanels = ceilDiv(cols, kTileCols<T>);
@@ -267,13 +275,13 @@ void runShared(const Plan& p, const MatmulArgs& args, const Operands<T>& o, Cont
                            }
                          });
         const int64_t rowBlocks = ceilDiv(rows, blockRows);
-        const int64_t groups = ceilDiv(colPanels, kGroupPanels);
+        const int64_t groups = ceilDiv(colPanels, bPanels);
         context.parallel(rowBlocks * groups, 1, [&](int64_t begin, int64_t end, int) {
           for (int64_t unit = begin; unit < end; ++unit) {
             const int64_t row = unit / groups * blockRows;
             const int64_t rowEnd = minOf(rows, row + blockRows);
-            const int64_t panelEnd = minOf(colPanels, (unit % groups + 1) * kGroupPanels);
-            for (int64_t panel = unit % groups * kGroupPanels; panel < panelEnd; ++panel) {
+            const int64_t panelEnd = minOf(colPanels, (unit % groups + 1) * bPanels);
+            for (int64_t panel = unit % groups * bPanels; panel < panelEnd; ++panel) {
               const int64_t col = panel * kTileCols<T>;
               sweepRows<T>(p, o, args, packedA + row * depth, rowStart + row, rowStart + rowEnd, packedB + col * depth,
                            kTileCols<T>, colStart + col, minOf(kTileCols<T>, cols - col), k0, depth);
