@@ -101,7 +101,9 @@ void bernoulliOf(const RandomArgs& args, Context& context) {
   T* y = args.y.as<T>();
   const float p = static_cast<float>(args.a);
   drawWords(context, args.state, args.y.numel(), [&](int64_t first, int64_t count, const uint32_t* words) {
-    for (int64_t i = 0; i < count; ++i) y[first + i] = static_cast<T>(uniformFromBits(words[i]) < p);
+    T* to = y + first;  // and p in a local: a store to bytes may alias what the lambda captured
+    const float bound = p;
+    for (int64_t i = 0; i < count; ++i) to[i] = static_cast<T>(uniformFromBits(words[i]) < bound);
   });
 }
 

@@ -17,6 +17,41 @@ T scaleOf(double p) {
   return static_cast<T>(p < 1 ? 1 / (1 - p) : 0);
 }
 
+// y = uniform >= p ? x * scale : 0. By masks, not by branches that half of all elements would mispredict.
+template <class T>
+void dropRun(const T* x, const uint32_t* words, T* y, uint8_t* mask, int64_t n, T scale, float p) {
+  using Bits = std::conditional_t<sizeof(T) == 8, uint64_t, uint32_t>;
+  for (int64_t i = 0; i < n; ++i) {
+    const Bits keep = Bits{0} - static_cast<Bits>(uniformFromBits(words[i]) >= p);
+    const T scaled = x[i] * scale;
+    Bits bits;
+    std::memcpy(&bits, &scaled, sizeof(bits));
+    bits &= keep;
+    std::memcpy(y + i, &bits, sizeof(bits));
+  }
+  for (int64_t i = 0; i < n; ++i) mask[i] = uniformFromBits(words[i]) >= p;
+}
+
+template <>
+void dropRun(const float* x, const uint32_t* words, float* y, uint8_t* mask, int64_t n, float scale, float p) {
+  constexpr int L = kFloatLanes;
+  const vfloat by = vset(scale), bound = vset(p);
+  for (int64_t i = 0; i < n; i += L) {
+    // The buffer of words goes on past n: see drawWords.
+    const vint32 word = vbits<vint32>(vload(words + i) >> 8);
+    const vint32 keep = __builtin_convertvector(word, vfloat) * 0x1p-24f >= bound;
+    const auto bytes = __builtin_convertvector(keep, typename Vector<float>::bytes) & uint8_t{1};
+    if (i + L <= n) {
+      vstore(y + i, keep ? vload(x + i) * by : vfloat{});
+      std::memcpy(mask + i, &bytes, sizeof(bytes));
+    } else {
+      const int rest = static_cast<int>(n - i);
+      vstorePartial(y + i, keep ? vloadPartial(x + i, rest) * by : vfloat{}, rest);
+      std::memcpy(mask + i, &bytes, static_cast<size_t>(rest));
+    }
+  }
+}
+
 template <class T>
 void forward(const DropoutArgs& args, Context& context) {
   const T* x = args.x.as<T>();
@@ -25,17 +60,7 @@ void forward(const DropoutArgs& args, Context& context) {
   const T scale = scaleOf<T>(args.p);
   const float p = static_cast<float>(args.p);
   drawWords(context, args.state, args.x.numel(), [&](int64_t first, int64_t count, const uint32_t* words) {
-    // Copies in locals: a store to bytes may alias anything, so the compiler would reload the lambda's captures each time.
-    const T* from = x + first;
-    T* to = y + first;
-    uint8_t* keep = mask + first;
-    const T factor = scale;
-    const float bound = p;
-    for (int64_t i = 0; i < count; ++i) {
-      const T scaled = from[i] * factor;
-      to[i] = uniformFromBits(words[i]) >= bound ? scaled : T{0};
-    }
-    for (int64_t i = 0; i < count; ++i) keep[i] = uniformFromBits(words[i]) >= bound;
+    dropRun(x + first, words, y + first, mask + first, count, scale, p);
   });
 }
 

@@ -49,7 +49,7 @@ WL_INLINE void philoxStep(uint64_t seed, uint64_t block, uint32_t* out) {
 constexpr int64_t kWordsAtOnce = 512;
 
 // Calls use(first element, count, words) over [0, n) in pieces of at most kWordsAtOnce elements, in parallel, and advances the
-// generator's state past the draw. Element i has word i % 4 of block offset + i / 4, wherever a piece begins.
+// generator's state past the draw. `words` may be read up to the next multiple of kWordsPerStep. Element i has word i % 4 of block offset + i / 4, wherever a piece begins.
 template <class Use>
 void drawWords(Context& context, const View& state, int64_t n, const Use& use) {
   int64_t* const words = state.as<int64_t>();

@@ -95,13 +95,20 @@ WL_INLINE VectorOf<T> loadLanes(const T* x, int64_t stride) {
   }
 }
 // The first n lanes, the others the identity.
-template <class R, class T>
+template <class R, class T, bool kUnit>
 WL_INLINE VectorOf<T> loadSome(const T* x, int64_t stride, int n) {
-  T lanes[kLanes<T>];
-  vstore(lanes, vset(R::template identity<T>()));
+  const VectorOf<T> identity = vset(R::template identity<T>());
+  if constexpr (kUnit) {
+    (void)stride;
+    const VectorOf<T> v = vloadPartial(x, n);
+    return std::is_same_v<R, SumOf> ? v : (viota<T>() < static_cast<T>(n) ? v : identity);
+  } else {
+    T lanes[kLanes<T>];
+    vstore(lanes, identity);
 #pragma GCC unroll 1
-  for (int i = 0; i < n; ++i) lanes[i] = x[i * stride];
-  return vload(lanes);
+    for (int i = 0; i < n; ++i) lanes[i] = x[i * stride];
+    return vload(lanes);
+  }
 }
 
 template <class R, class T>
@@ -130,7 +137,7 @@ void reduceRun(const T* x, int64_t stride, int64_t n, Merge<R, VectorOf<T>, 1>& 
     }
     for (; i + L <= end; i += L) a = R::join(a, loadLanes<R, T, kUnit>(x + i * stride, stride));
     if (i < end) {
-      b = R::join(b, loadSome<R>(x + i * stride, stride, static_cast<int>(end - i)));
+      b = R::join(b, loadSome<R, T, kUnit>(x + i * stride, stride, static_cast<int>(end - i)));
       i = end;
     }
     const V block[1] = {R::join(R::join(a, b), R::join(c, d))};
