@@ -55,6 +55,15 @@ function update(op: string, kernel: BinaryKernel, target: Tensor, x: Tensor | nu
   kernel(target.device, t, operand && view(operand, c.shape, c.strides[1]!), t, 0, scalar);
 }
 
+/** A copy of what is about to be overwritten, at its place in the graph: the gradient of the other operand needs it. */
+function remember(x: Tensor): Tensor {
+  const copy = runUnary(native.copy, x, x.dtype);
+  copy.gradNode = x.gradNode;
+  copy.outputIndex = x.outputIndex;
+  copy.needsGradient = x.gradNode !== null;
+  return copy;
+}
+
 const addOp = defineOp<InPlaceParams>({
   name: 'add_',
   dtypes: 'promote',
@@ -80,9 +89,8 @@ const mulOp = defineOp<InPlaceParams>({
   dtypes: 'promote',
   forward([target, x], { scalar }, ctx) {
     if (x && (ctx.needsGrad(0) || ctx.needsGrad(1))) {
-      // The gradient of x needs what the target held before.
-      const saved = [runUnary(native.copy, x, x.dtype)];
-      if (ctx.needsGrad(1)) saved.push(runUnary(native.copy, target!, target!.dtype));
+      const saved = [x.storage === target!.storage ? remember(x) : x];
+      if (ctx.needsGrad(1)) saved.push(remember(target!));
       ctx.save(...saved);
     }
     update('mul_', native.mul, target!, x ?? null, scalar ?? 0);
@@ -100,8 +108,8 @@ const divOp = defineOp<InPlaceParams>({
   dtypes: 'promote',
   forward([target, x], { scalar }, ctx) {
     if (x && (ctx.needsGrad(0) || ctx.needsGrad(1))) {
-      const saved = [runUnary(native.copy, x, x.dtype)];
-      if (ctx.needsGrad(1)) saved.push(runUnary(native.copy, target!, target!.dtype));
+      const saved = [x.storage === target!.storage ? remember(x) : x];
+      if (ctx.needsGrad(1)) saved.push(remember(target!));
       ctx.save(...saved);
     }
     update('div_', native.div, target!, x ?? null, scalar ?? 1);

@@ -70,7 +70,7 @@ const crossEntropyOp = defineOp<CrossEntropyParams>({
     const { N, C, I } = classLayout(logits.shape);
     const x = reshape(logits, [N, C, I]);
     const w = weight && reshape(weight, [1, C, 1]);
-    const scaled = params.reduction === 1 ? div(g, norm) : g;
+    const scaled = params.reduction === 1 ? overNorm(g, norm) : g;
     const gn = params.reduction === 0 ? reshape(scaled, [N, 1, I]) : scaled;
     if (ctx.needsGrad(0)) {
       const q = targetDistribution(params, target, w, x);
@@ -104,7 +104,7 @@ const crossEntropyOp = defineOp<CrossEntropyParams>({
       grads[0] = Tensor.fresh(dlogits, logits.shape, dtype);
     }
     if (params.soft && ctx.needsGrad(1)) {
-      const scaled = params.reduction === 1 ? div(g, norm) : g;
+      const scaled = params.reduction === 1 ? overNorm(g, norm) : g;
       const gn = params.reduction === 0 ? reshape(scaled, [N, 1, I]) : scaled;
       const w = weight && reshape(weight, [1, C, 1]);
       grads[1] = targetGradient(params, gn, reshape(logits, [N, C, I]), w, inputShapes[1]!);
@@ -112,6 +112,11 @@ const crossEntropyOp = defineOp<CrossEntropyParams>({
     return grads;
   },
 });
+
+/** g over the mean's divisor, and g where nothing counts: all gradients are 0 then. */
+function overNorm(g: Tensor, norm: Tensor): Tensor {
+  return div(g, where(eq(norm, 0), 1, norm));
+}
 
 /** q [N, C, I]: what each class counts at each place, 0 at ignored and impossible indices. */
 function targetDistribution(params: CrossEntropyParams, target: Tensor, w: Tensor | null, x: Tensor): Tensor {
