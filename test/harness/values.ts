@@ -92,7 +92,7 @@ export function roundTo(x: Ref, dtype: DType): Ref {
           ? (v) => Math.abs(Math.trunc(v)) & 255
           : isFloat(dtype)
             ? (v) => v
-            : Math.trunc;
+            : (v) => Math.trunc(v) + 0; // an integer has no -0
   return { shape: x.shape, data: x.data.map(round) };
 }
 
