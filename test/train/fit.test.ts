@@ -200,7 +200,7 @@ describe('watching a run', () => {
     const run = fit(model, options);
     for await (const event of run) if (event.type === 'step' && event.totalSteps === 7) break;
     const history = await run;
-    expect([history.stopped, history.steps]).toEqual(['aborted', 8]);
+    expect([history.stopped, history.steps]).toEqual(['aborted', 7]);
   });
 
   it('throws a failure into the loop and into the promise', async () => {
