@@ -1,5 +1,5 @@
 {
-  # The addon alone, with plain g++: what `npm rebuild` runs on a machine that no prebuilt binary fits. CMakeLists.txt builds the
+  # The addon alone, with plain g++: what a user runs on a machine that no prebuilt binary fits (README). CMakeLists.txt builds the
   # same sources with the same flags, and the tests beside.
   "targets": [
     {
@@ -16,6 +16,8 @@
         "-fno-math-errno",
         "-fno-trapping-math",
         "-fvisibility=hidden",
+        "-include",
+        "engine/symbol_floor.h",
         "-Wall",
         "-Wextra"
       ],

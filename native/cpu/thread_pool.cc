@@ -8,9 +8,12 @@
 #include <unistd.h>
 
 #include <climits>
+#include <cstdio>
 #include <exception>
 #include <mutex>
+#include <new>
 #include <stdexcept>
+#include <utility>
 #include <vector>
 
 namespace warploom::cpu {
@@ -78,7 +81,19 @@ struct ThreadPool::State {
   const std::atomic<bool>* cancelled = nullptr;
 
   std::mutex errorMutex;
-  std::exception_ptr error;  // the first exception that escaped from fn; rethrown by run()
+  // The first exception that escaped from fn; thrown again by run(). Not a std::exception_ptr: copying one asks for a newer C++
+  // library than Node itself does (CXXABI 1.3.13).
+  enum class Thrown { nothing, badAlloc, other };
+  Thrown thrown = Thrown::nothing;
+  char message[256] = {};
+
+  void note(Thrown what, const char* text) {
+    next.store(chunks, std::memory_order_relaxed);
+    std::lock_guard<std::mutex> lock(errorMutex);
+    if (thrown != Thrown::nothing) return;
+    thrown = what;
+    std::snprintf(message, sizeof message, "%s", text);
+  }
 
   struct Helper {
     ThreadPool* pool;
@@ -94,11 +109,12 @@ struct ThreadPool::State {
       if (chunk >= chunks) return;
       try {
         fn(data, chunk, lane);
+      } catch (const std::bad_alloc&) {
+        return note(Thrown::badAlloc, "");
+      } catch (const std::exception& error) {
+        return note(Thrown::other, error.what());
       } catch (...) {
-        next.store(chunks, std::memory_order_relaxed);
-        std::lock_guard<std::mutex> lock(errorMutex);
-        if (!error) error = std::current_exception();
-        return;
+        return note(Thrown::other, "a kernel threw something that is no exception");
       }
     }
   }
@@ -184,11 +200,9 @@ void ThreadPool::run(int64_t chunks, void* data, void (*fn)(void*, int64_t, int)
     }
     s.gate.fetch_and(~State::kCallerWaits, std::memory_order_acq_rel);
   }
-  if (s.error) {
-    std::exception_ptr error;
-    std::swap(error, s.error);
-    std::rethrow_exception(error);
-  }
+  const State::Thrown thrown = std::exchange(s.thrown, State::Thrown::nothing);
+  if (thrown == State::Thrown::badAlloc) throw std::bad_alloc();
+  if (thrown == State::Thrown::other) throw std::runtime_error(s.message);
 }
 
 }  // namespace warploom::cpu
