@@ -108,7 +108,7 @@ function settle(start: number, result: Tensor | Tensor[], current: Mode): void {
   const { temporaries } = inner;
   if (temporaries.length === start + 1 && temporaries[start] === result) {
     if (inner.depth === 0) {
-      temporaries.length = start;
+      temporaries.pop();
       track(current.scope, result as Tensor);
     }
     return;
@@ -175,19 +175,34 @@ function record(
   return node;
 }
 
+/** Lists that most nodes share: equal dtypes by number of inputs, and first outputs only. */
+const equalDtypes = new Map<DType, (readonly DType[])[]>();
+const firstOutputs: (readonly number[])[] = [];
+
+function sharedDtypes(dtype: DType, count: number): readonly DType[] {
+  let byCount = equalDtypes.get(dtype);
+  if (byCount === undefined) equalDtypes.set(dtype, (byCount = []));
+  return (byCount[count] ??= Object.freeze(new Array<DType>(count).fill(dtype)));
+}
+
 function makeNode(op: OpDefinition<unknown>, inputs: readonly Tensor[], params: unknown): GradNode {
   const count = inputs.length;
-  const next = new Array<GradNode | null>(count);
-  const nextIndex = new Array<number>(count);
-  const shapes = new Array<readonly number[]>(count);
-  const dtypes = new Array<DType>(count);
+  const next: (GradNode | null)[] = [];
+  const shapes: (readonly number[])[] = [];
+  const { dtype } = inputs[0]!;
+  let equal = true;
+  let first = true;
   for (let i = 0; i < count; i++) {
     const input = inputs[i]!;
-    next[i] = input.needsGradient ? edgeOf(input) : null;
-    nextIndex[i] = input.outputIndex;
-    shapes[i] = input.shape;
-    dtypes[i] = input.dtype;
+    next.push(input.needsGradient ? edgeOf(input) : null);
+    shapes.push(input.shape);
+    if (input.dtype !== dtype) equal = false;
+    if (input.outputIndex !== 0) first = false;
   }
+  const dtypes = equal ? sharedDtypes(dtype, count) : inputs.map((input) => input.dtype);
+  const nextIndex = first
+    ? (firstOutputs[count] ??= Object.freeze(new Array<number>(count).fill(0)))
+    : inputs.map((input) => input.outputIndex);
   return new GradNode(op, null, params, inputs[0]!.storage.device, next, nextIndex, shapes, dtypes);
 }
 

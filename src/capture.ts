@@ -42,11 +42,20 @@ function mapTensors(value: unknown, replace: (tensor: Tensor) => unknown): unkno
 
 /** What a recording depends on: the structure and values of the arguments, and per tensor all but its contents. */
 function signatureOf(args: readonly unknown[], tensors: Tensor[]): string {
+  const { gradEnabled } = mode();
   const describe = (value: unknown): string => {
     if (value instanceof Tensor) {
       value.checkUsable('capture');
+      const wantsGrad = value.requiresGrad && gradEnabled;
+      if (wantsGrad && value.gradNode !== null) {
+        throw new CaptureError('an argument has gradient history, which a replay cannot follow', {
+          op: 'capture',
+          shapes: [value.shape],
+          hint: 'Pass detach() of it, or capture more of the computation.',
+        });
+      }
       tensors.push(value);
-      return `${value.dtype}[${value.shape.join()}]@${value.device.name}${value.requiresGrad ? '+' : ''}`;
+      return `${value.dtype}[${value.shape.join()}]@${value.device.name}${wantsGrad ? '+' : ''}`;
     }
     if (Array.isArray(value)) return `(${value.map(describe).join(';')})`;
     if (typeof value === 'object' && value !== null) {
@@ -65,7 +74,7 @@ function signatureOf(args: readonly unknown[], tensors: Tensor[]): string {
     }
     return `${typeof value}:${String(value)}`;
   };
-  return `${mode().gradEnabled}|${args.map(describe).join('|')}`;
+  return `${gradEnabled}|${args.map(describe).join('|')}`;
 }
 
 /** What one bucket looked like when the recording began to use it, and at the end. */
@@ -192,15 +201,8 @@ class Recording {
         hint: 'Move it with to({ device }).',
       });
     }
-    if (tensor.gradNode !== null) {
-      throw new CaptureError('an argument has gradient history, which a replay cannot follow', {
-        op: 'capture',
-        shapes: [tensor.shape],
-        hint: 'Pass detach() of it, or capture more of the computation.',
-      });
-    }
     const copy = keep(convert(tensor, tensor.dtype));
-    copy.requiresGrad = tensor.requiresGrad;
+    copy.requiresGrad = tensor.requiresGrad && mode().gradEnabled;
     this.inputs.push(copy);
     return copy;
   }

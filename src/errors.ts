@@ -55,7 +55,10 @@ export class WarploomError extends Error {
 
   constructor(message: string, details: ErrorDetails = {}) {
     const head = details.op ? `[${details.op}] ${message}` : message;
-    super(details.hint ? `${head.replace(/\.$/, '')}. ${details.hint}` : head, details.cause === undefined ? undefined : { cause: details.cause });
+    super(
+      details.hint ? `${head.replace(/\.$/, '')}. ${details.hint}` : head,
+      details.cause === undefined ? undefined : { cause: details.cause },
+    );
     this.name = new.target.name;
     this.op = details.op;
     this.shapes = details.shapes?.map((shape) => [...shape]);

@@ -26,13 +26,14 @@ export class Scope {
     const roots: GradNode[] = [];
     for (const tensor of this.tensors) {
       if (tensor.kept || survivors.has(tensor)) {
-        if (tensor.gradNode !== null) roots.push(tensor.gradNode);
         if (!tensor.kept) track(outer, tensor);
+        else if (tensor.gradNode !== null) roots.push(tensor.gradNode);
       } else {
         tensor.meta?.bucket?.endWith(tensor, survivors);
         tensor.dispose();
       }
     }
+    for (const { gradNode } of survivors) if (gradNode !== null) roots.push(gradNode);
     const needed = roots.length === 0 ? null : reachable(roots, this.firstNode);
     for (const node of this.nodes) {
       if (needed !== null && needed.has(node)) trackNode(outer, node);

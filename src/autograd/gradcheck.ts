@@ -103,7 +103,7 @@ async function analyticGradients(check: Check, inputs: readonly Tensor[]): Promi
     const wanted = inputs.filter((input) => input.requiresGrad);
     const found =
       outputs.length === 0 ? wanted.map(() => null) : grad(outputs, wanted, { gradOutputs, allowUnused: true });
-    const values = await Promise.all(found.map((g) => g?.data('float64') ?? null));
+    const values = await Promise.all(found.map(async (g) => (g === null ? null : g.data('float64'))));
     let next = 0;
     return inputs.map((input) => (input.requiresGrad ? (values[next++] ?? new Float64Array(input.numel)) : null));
   });

@@ -1,6 +1,6 @@
 import { spawnSync } from 'node:child_process';
 import { describe, expect, test } from 'vitest';
-import { dispose, DisposedError, keep, memory, noGrad, Tensor, tidy } from '../../src/index.js';
+import { dispose, DisposedError, keep, memory, noGrad, type Tensor, tidy } from '../../src/index.js';
 import { add, exp, f32, leaf, mul, reshape, sum, values } from './support.js';
 
 const live = () => memory('cpu').storages;
