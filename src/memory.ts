@@ -5,13 +5,13 @@ import { WarploomError } from './errors.js';
 import { unscopedUsage } from './storage.js';
 
 export interface MemoryReport extends NativeMemory {
-  /** the part of `active` outside every scope, which only dispose() or the garbage collector frees (all devices) */
+  /** the part of `active` outside every scope, which only dispose() or the garbage collector frees; kept tensors do not count (all devices) */
   unscoped: number;
 }
 
 /** Figures of one device's allocator; `storages` counts live blocks. */
 export function memory(device?: DeviceLike): MemoryReport {
-  return { ...addon().memory(deviceOf(device).id), unscoped: unscopedUsage().bytes };
+  return { ...addon().memory(deviceOf(device).id), unscoped: unscopedUsage() };
 }
 
 /** Starts `peak` anew. */

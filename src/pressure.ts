@@ -1,8 +1,8 @@
 /** Memory of tensors outside every scope: when finalizers must get a chance to run, and when to warn that they get none. */
 import { CaptureError } from './errors.js';
-import { noteYield, setPressureHandler, unscopedUsage } from './storage.js';
+import { collectGarbage, setPressureHandler, unscopedUsage } from './storage.js';
 
-/** Bytes of unscoped tensors after which an await of ours also waits for the event loop, where finalizers run. */
+/** Growth in bytes of unscoped tensors at which an await of ours also waits for the event loop, where finalizers run. */
 export const yieldThreshold = 64 * 2 ** 20;
 /** Bytes made without any turn of the event loop that call for a word of warning. */
 const warnThreshold = 1024 * 2 ** 20;
@@ -26,36 +26,43 @@ export function refuseInCapture(op: string): void {
   }
 }
 
-let sinceTurn = 0;
-let lastSeen = 0;
+/** Bytes in use when the event loop last turned, as far as it was watched. */
+let atTurn = 0;
 let turnAwaited = false;
 let warned = false;
 
-setPressureHandler((sinceYield) => {
-  sinceTurn += Math.max(0, sinceYield - lastSeen);
-  lastSeen = sinceYield;
-  if (sinceTurn < yieldThreshold) return;
+setPressureHandler((bytes) => {
+  const growth = bytes - atTurn;
+  if (growth < yieldThreshold) return;
   if (!turnAwaited) {
     turnAwaited = true;
     setImmediate(() => {
       turnAwaited = false;
-      sinceTurn = 0;
+      atTurn = unscopedUsage();
     }).unref();
   }
-  if (sinceTurn > warnThreshold && !warned) {
+  if (growth > warnThreshold && !warned) {
     warned = true;
     process.emitWarning(
-      `${Math.round(unscopedUsage().bytes / 2 ** 20)} MiB of tensors were made in synchronous code outside any tidy(). The ` +
-        'garbage collector cannot free them there: wrap the body of the loop in tidy(), or dispose() them.',
+      `${Math.round(bytes / 2 ** 20)} MiB of tensors were made in synchronous code outside any tidy(). The garbage ` +
+        'collector cannot free them there: wrap the body of the loop in tidy(), or dispose() them.',
       'WarploomMemoryWarning',
     );
   }
 });
 
-/** Waits for a turn of the event loop when many unscoped bytes were made since the last one. */
+/** Bytes that the last collection left in use. */
+let afterCollection = 0;
+
+/** Has garbage collected, and waits for the turns of the event loop that release it, when unscoped tensors have piled up. */
 export async function yieldUnderPressure(): Promise<void> {
-  if (unscopedUsage().sinceYield < yieldThreshold) return;
-  await new Promise<void>((resolve) => setImmediate(resolve));
-  lastSeen = 0;
-  noteYield();
+  const before = unscopedUsage();
+  if (before < afterCollection) afterCollection = before;
+  // Many live tensors are no garbage: the more there are, the rarer the search.
+  if (before - afterCollection < Math.max(yieldThreshold, afterCollection / 4)) return;
+  collectGarbage();
+  for (let turn = 0; turn < 3 && unscopedUsage() === before; turn++) {
+    await new Promise<void>((resolve) => setImmediate(resolve));
+  }
+  afterCollection = unscopedUsage();
 }

@@ -131,6 +131,7 @@ export function tidy<T>(fn: () => T): T {
 export function keep(tensor: Tensor): Tensor {
   tensor.kept = true;
   tensor.storage.adopt();
+  tensor.storage.exempt();
   return tensor;
 }
 

@@ -4,6 +4,7 @@
  * Three owners can let go of a block: the last `dispose` of its tensors, the scope that made it, or the garbage collector. The
  * last is the fallback for tensors outside every scope, and only those are registered for finalization and told to V8.
  */
+import { getHeapStatistics } from 'node:v8';
 import { addon } from './addon.js';
 import type { Device } from './device.js';
 
@@ -34,24 +35,28 @@ export function observeWrites(next: WriteObserver | null): void {
 }
 
 let unscopedBytes = 0;
-let unscopedStorages = 0;
 let unreported = 0;
-let sinceYield = 0;
 let onPressure: ((bytes: number) => void) | null = null;
 let openToken: Token | null = null;
 
-/** Bytes and number of storages outside every scope that have not been released yet. */
-export function unscopedUsage(): { bytes: number; storages: number; sinceYield: number } {
-  return { bytes: unscopedBytes, storages: unscopedStorages, sinceYield };
+/** Bytes outside every scope, and not given to keep(), that have not been released yet. */
+export function unscopedUsage(): number {
+  return unscopedBytes;
 }
 
-/** Starts a new count of bytes and closes the group that is being filled, so that all its members can be collected. */
-export function noteYield(): void {
-  sinceYield = 0;
+/**
+ * Makes V8 collect garbage now: a pulse of external bytes beyond its hard limit, which is half of the old generation. What is
+ * found dead is released when the event loop turns.
+ */
+export function collectGarbage(): void {
+  // The group that is being filled is closed, so that all its members can go.
   openToken = null;
+  const pulse = getHeapStatistics().heap_size_limit;
+  addon().adjustExternalMemory(pulse);
+  addon().adjustExternalMemory(-pulse);
 }
 
-/** `handler` hears of each allocation outside every scope, with the bytes since the last yield to the event loop. */
+/** `handler` hears of each allocation outside every scope, with the bytes that are in use there. */
 export function setPressureHandler(handler: (bytes: number) => void): void {
   onPressure = handler;
 }
@@ -68,7 +73,6 @@ const registry = new FinalizationRegistry<Registration>((registration) => {
   for (const handle of registration.handles) {
     if (handle < 0) continue;
     addon().release(handle);
-    unscopedStorages--;
   }
   unscopedBytes -= registration.bytes;
   report(-registration.bytes);
@@ -87,6 +91,7 @@ export class Storage {
   released = false;
   private token: Token | null = null;
   private slot = 0;
+  private counted = false;
 
   constructor(handle: number, device: Device, byteLength: number) {
     this.handle = handle;
@@ -126,12 +131,20 @@ export class Storage {
     }
     this.token = token;
     this.slot = token.registration.handles.push(this.handle) - 1;
+    this.counted = true;
     token.registration.bytes += bytes;
-    unscopedStorages++;
     unscopedBytes += bytes;
-    sinceYield += bytes;
     report(bytes);
-    if (onPressure !== null) onPressure(sinceYield);
+    if (onPressure !== null) onPressure(unscopedBytes);
+  }
+
+  /** For what is meant to live long: V8 does not hear of it, since that would only make it collect more often. */
+  exempt(): void {
+    if (!this.counted) return;
+    this.counted = false;
+    this.token!.registration.bytes -= this.byteLength;
+    unscopedBytes -= this.byteLength;
+    report(-this.byteLength);
   }
 
   private release(): void {
@@ -140,11 +153,7 @@ export class Storage {
     const { token } = this;
     if (token !== null) {
       token.registration.handles[this.slot] = -1;
-      token.registration.bytes -= this.byteLength;
-      unscopedStorages--;
-      unscopedBytes -= this.byteLength;
-      sinceYield -= Math.min(sinceYield, this.byteLength);
-      report(-this.byteLength);
+      this.exempt();
     }
     addon().release(this.handle);
   }

@@ -219,7 +219,10 @@ export class Tensor implements View {
     self.offset = other.offset;
     self.dtype = other.dtype;
     self.gapless = other.gapless;
-    if (this.kept) this.storage.adopt();
+    if (this.kept) {
+      this.storage.adopt();
+      this.storage.exempt();
+    }
     previous.drop();
     // A gradient elsewhere or of another dtype is of no use any more, and the accumulator knows the old device.
     if (this.meta !== null) {
