@@ -21,7 +21,8 @@ class CpuContext final : public Context {
   int lanes() const override { return pool_.lanes(); }
 
   void indexError(const char* op, int64_t value, int64_t bound) override {
-    if (hasIndexError_.load(std::memory_order_relaxed)) return;  // every index of a batch may be wrong: only one is kept
+    if (hasIndexError_.load(std::memory_order_relaxed))
+      return;  // every index of a batch may be wrong: only one is kept
     std::lock_guard<std::mutex> lock(mutex_);
     if (hasIndexError_.load(std::memory_order_relaxed)) return;
     indexError_ = {op, value, bound};

@@ -8,8 +8,8 @@
 namespace warploom::cpu {
 
 struct Options {
-  int threads = 0;      // 0: the cores this process may use
-  std::string isa;      // empty: the best
+  int threads = 0;  // 0: the cores this process may use
+  std::string isa;  // empty: the best
 };
 
 // A CPU device with a thread pool of its own. Owned by one environment.

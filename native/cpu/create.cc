@@ -19,8 +19,6 @@ void failRange(Context& context, double low, double high) {
 #define WL_ISA_FILE "cpu/create.cc"
 #include "cpu/foreach_isa.h"
 #else
-#include "cpu/simd.h"
-
 #include "cpu/random_bits.h"
 
 namespace {
@@ -134,7 +132,9 @@ void fill(const FillArgs& args, Context& context) {
   const int64_t item = itemSize(dtype);
   if (item == 2) return unsupported(context, "fill", dtype);
   forEachRow(context, args.y, &value, 1, kGrainArithmetic,
-             item == 8 ? fillRow<uint64_t> : item == 4 ? fillRow<uint32_t> : fillRow<uint8_t>);
+             item == 8   ? fillRow<uint64_t>
+             : item == 4 ? fillRow<uint32_t>
+                         : fillRow<uint8_t>);
 }
 
 void arange(const ArangeArgs& args, Context& context) {

@@ -5,8 +5,6 @@
 #define WL_ISA_FILE "cpu/dropout.cc"
 #include "cpu/foreach_isa.h"
 #else
-#include "cpu/simd.h"
-
 #include "cpu/random_bits.h"
 
 namespace {

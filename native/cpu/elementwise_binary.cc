@@ -5,8 +5,6 @@
 #define WL_ISA_FILE "cpu/elementwise_binary.cc"
 #include "cpu/foreach_isa.h"
 #else
-#include "cpu/simd.h"
-
 #include "cpu/elementwise_rows.h"
 
 namespace {
@@ -36,8 +34,8 @@ WL_BINARY_OP(Ge, true, a >= b)
 WL_BINARY_OP(LogicalAnd, true, (a != 0) & (b != 0))
 WL_BINARY_OP(LogicalOr, true, (a | b) != 0)
 // a is the gradient, b what the comment in ops.def says.
-WL_BINARY_OP(TanhBackward, false, a*(1 - b * b))
-WL_BINARY_OP(SigmoidBackward, false, a*((1 - b) * b))
+WL_BINARY_OP(TanhBackward, false, a * (1 - b * b))
+WL_BINARY_OP(SigmoidBackward, false, a * ((1 - b) * b))
 WL_BINARY_OP(ReluBackward, false, b <= 0 ? V{} : a)  // 0 at 0; a NaN in b lets the gradient through
 #undef WL_BINARY_OP
 
@@ -45,10 +43,10 @@ WL_BINARY_OP(ReluBackward, false, b <= 0 ? V{} : a)  // 0 at 0; a NaN in b lets 
 
 namespace ops {
 
-#define WL_BINARY(name, pick)                                       \
-  void name(const BinaryArgs& args, Context& context) {             \
-    const RowFunction row = pick(operandDType(args));               \
-    runBinary(#name, args, context, kGrainArithmetic, row);         \
+#define WL_BINARY(name, pick)                               \
+  void name(const BinaryArgs& args, Context& context) {     \
+    const RowFunction row = pick(operandDType(args));       \
+    runBinary(#name, args, context, kGrainArithmetic, row); \
   }
 WL_BINARY(sub, (pickWrapping<Sub, 2>))
 WL_BINARY(div, (pickFloats<Div, 2>))

@@ -127,8 +127,8 @@ RowFunction pickCopy(DType from, DType to) {
   }
 }
 
-// A transposed matrix, or a batch of them: y is contiguous in its last dim, x in the one before. Walked by tiles, so that both
-// sides use whole cache lines.
+// A transposed matrix, or a batch of them: y is contiguous in its last dim, x in the one before. Walked by tiles, so
+// that both sides use whole cache lines.
 template <class T>
 void transposeCopy(Context& context, const View& x, const View& y) {
   const int rank = y.rank;
@@ -162,8 +162,8 @@ void transposeCopy(Context& context, const View& x, const View& y) {
 
 bool isTranspose(const View& x, const View& y) {
   const int rank = y.rank;
-  return rank >= 2 && x.dtype == y.dtype && y.sizes[rank - 1] >= 8 && y.sizes[rank - 2] >= 8 && y.strides[rank - 1] == 1 &&
-         x.strides[rank - 2] == 1 && x.strides[rank - 1] > 1;
+  return rank >= 2 && x.dtype == y.dtype && y.sizes[rank - 1] >= 8 && y.sizes[rank - 2] >= 8 &&
+         y.strides[rank - 1] == 1 && x.strides[rank - 2] == 1 && x.strides[rank - 1] > 1;
 }
 
 template <class T>
@@ -210,7 +210,8 @@ void copy(const UnaryArgs& args, Context& context) {
 
 void where(const WhereArgs& args, Context& context) {
   const DType dtype = args.y.dtype;
-  const Operand inputs[] = {{&args.cond, 0, DType::boolean}, {&args.a, args.aScalar, dtype}, {&args.b, args.bScalar, dtype}};
+  const Operand inputs[] = {
+      {&args.cond, 0, DType::boolean}, {&args.a, args.aScalar, dtype}, {&args.b, args.bScalar, dtype}};
   const int64_t item = itemSize(dtype);
   if (item == 2) return unsupported(context, "where", dtype);
   const RowFunction row = item == 8 ? whereRow<uint64_t> : item == 4 ? whereRow<uint32_t> : whereRow<uint8_t>;

@@ -6,9 +6,8 @@
 #include "cpu/foreach_isa.h"
 #else
 // clang-format off
-#include "cpu/simd.h"
+#include "cpu/elementwise_rows.h"  // first: it brings simd.h, which gelu.h needs
 #include "cpu/gelu.h"
-#include "cpu/elementwise_rows.h"
 // clang-format on
 
 namespace {

@@ -14,7 +14,8 @@ struct Loop {
   int64_t strides[kMaxRank][kMaxOperands];  // in elements
 };
 
-// Drops dims of size 1, orders the rest so that y's smallest stride is the row, and merges dims that every operand walks as one.
+// Drops dims of size 1, orders the rest so that y's smallest stride is the row, and merges dims that every operand
+// walks as one.
 Loop mergeDims(const View& y, const View* const* operands, int count) {
   Loop loop;
   for (int d = 0; d < y.rank; ++d) {

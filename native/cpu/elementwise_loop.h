@@ -1,5 +1,5 @@
-// The loop around every elementwise kernel, compiled once: it turns strided, broadcast views into rows, and rows into calls
-// of a row function that the kernel file supplies per instruction set, operation and dtype.
+// The loop around every elementwise kernel, compiled once: it turns strided, broadcast views into rows, and rows into
+// calls of a row function that the kernel file supplies per instruction set, operation and dtype.
 #pragma once
 
 #include <cstdint>
@@ -25,7 +25,8 @@ struct Operand {
 // Calls `row` over all of y. `grain`: how many elements make a chunk worth handing to another thread.
 void forEachRow(Context& context, const View& y, const Operand* inputs, int count, int64_t grain, RowFunction row);
 
-// One value of `dtype` from a double: integers truncate, saturate at 64 bits and then wrap (PyTorch: -1 as uint8 is 255).
+// One value of `dtype` from a double: integers truncate, saturate at 64 bits and then wrap (PyTorch: -1 as uint8 is
+// 255).
 void scalarOf(double value, DType dtype, void* out);
 
 // The dtype of a binary operation's operands.
@@ -41,8 +42,8 @@ bool isContiguous(const View& view);
 void runUnary(const char* op, const UnaryArgs& args, Context& context, int64_t grain, RowFunction row);
 void runBinary(const char* op, const BinaryArgs& args, Context& context, int64_t grain, RowFunction row);
 
-// Chunks: arithmetic is bound by memory, so only large ones pay; functions of a polynomial cost about ten times as much, and
-// functions of the C library (float64) ten times that.
+// Chunks: arithmetic is bound by memory, so only large ones pay; functions of a polynomial cost about ten times as
+// much, and functions of the C library (float64) ten times that.
 constexpr int64_t kGrainArithmetic = 32768;
 constexpr int64_t kGrainFunction = 8192;
 constexpr int64_t kGrainLibrary = 2048;

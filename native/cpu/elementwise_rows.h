@@ -1,7 +1,10 @@
-// Row functions of elementwise operations, one instruction set. Included after simd.h in its namespace; like it, no guard.
+// Row functions of elementwise operations, one instruction set. Brings simd.h; like it, inside its namespace and
+// without a guard.
 //
-// An operation is a struct with a static apply() on vectors: `V apply(V)` or `V apply(V, V)`, and kMask true where the result
-// is a comparison's mask, to be stored as bool. Tails run the same vector code on padded lanes.
+// An operation is a struct with a static apply() on vectors: `V apply(V)` or `V apply(V, V)`, and kMask true where the
+// result is a comparison's mask, to be stored as bool. Tails run the same vector code on padded lanes.
+
+#include "cpu/simd.h"
 
 template <class Op, class T, int kInputs>
 WL_INLINE auto applyLanes(VectorOf<T> a, VectorOf<T> b) {

@@ -5,8 +5,6 @@
 #define WL_ISA_FILE "cpu/elementwise_unary.cc"
 #include "cpu/foreach_isa.h"
 #else
-#include "cpu/simd.h"
-
 #include "cpu/elementwise_rows.h"
 
 namespace {
@@ -58,13 +56,13 @@ struct LogicalNot {
   WL_INLINE static vint8 apply(vuint8 x) { return x == uint8_t{0}; }
 };
 
-#define WL_FUNCTION_OP(Name, function)  \
-  struct Name {                         \
+#define WL_FUNCTION_OP(Name, function)   \
+  struct Name {                          \
     static constexpr bool kMask = false; \
-    template <class V>                  \
-    WL_INLINE static V apply(V x) {     \
-      return function(x);               \
-    }                                   \
+    template <class V>                   \
+    WL_INLINE static V apply(V x) {      \
+      return function(x);                \
+    }                                    \
   };
 WL_FUNCTION_OP(Exp, vexp)
 WL_FUNCTION_OP(Log, vlog)

@@ -1,4 +1,6 @@
-// Philox words in bulk, one instruction set. Included after simd.h in its namespace; like it, no guard.
+// Philox words in bulk, one instruction set. Brings simd.h; like it, inside its namespace and without a guard.
+
+#include "cpu/simd.h"
 
 // The products of the low 32 bits of each lane; the upper bits are not read.
 WL_INLINE vuint64 vmulLow32(vuint64 a, vuint64 b) {
@@ -24,8 +26,8 @@ WL_INLINE void philoxStep(uint64_t seed, uint64_t block, uint32_t* out) {
   uint32_t k0 = static_cast<uint32_t>(seed), k1 = static_cast<uint32_t>(seed >> 32);
   for (int round = 0; round < 10; ++round) {
     const vuint64 p0 = vmulLow32(m0, c0), p1 = vmulLow32(m1, c2);
-    c0 = (p1 >> 32) ^ c1 ^ uint64_t{k0};
-    c2 = (p0 >> 32) ^ c3 ^ uint64_t{k1};
+    c0 = (p1 >> 32) ^ c1 ^ uint64_t { k0 };
+    c2 = (p0 >> 32) ^ c3 ^ uint64_t { k1 };
     c1 = p1;
     c3 = p0;
     k0 += 0x9E3779B9u;
@@ -48,8 +50,9 @@ WL_INLINE void philoxStep(uint64_t seed, uint64_t block, uint32_t* out) {
 
 constexpr int64_t kWordsAtOnce = 512;
 
-// Calls use(first element, count, words) over [0, n) in pieces of at most kWordsAtOnce elements, in parallel, and advances the
-// generator's state past the draw. `words` may be read up to the next multiple of kWordsPerStep. Element i has word i % 4 of block offset + i / 4, wherever a piece begins.
+// Calls use(first element, count, words) over [0, n) in pieces of at most kWordsAtOnce elements, in parallel, and
+// advances the generator's state past the draw. `words` may be read up to the next multiple of kWordsPerStep. Element i
+// has word i % 4 of block offset + i / 4, wherever a piece begins.
 template <class Use>
 void drawWords(Context& context, const View& state, int64_t n, const Use& use) {
   int64_t* const words = state.as<int64_t>();

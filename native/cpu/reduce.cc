@@ -6,8 +6,6 @@
 #define WL_ISA_FILE "cpu/reduce.cc"
 #include "cpu/foreach_isa.h"
 #else
-#include "cpu/simd.h"
-
 #include "cpu/reduce_rows.h"
 
 namespace {
@@ -70,28 +68,30 @@ void integerSum(const ReduceArgs& args, Context& context) {
   const int64_t chunks = plan.chunks;
   const int64_t stride = plan.reduced.innerStride();
   const int64_t perTask = std::max<int64_t>(1, std::min(plan.count, plan.chunk));
-  context.parallel(plan.outputs * chunks, std::max<int64_t>(1, kReduceGrain / perTask), [&](int64_t first, int64_t last, int) {
-    for (int64_t t = first; t < last; ++t) {
-      const From* from = x + plan.kept.offsetOf(t / chunks);
-      const int64_t chunk = t % chunks;
-      uint64_t sum = 0;
-      eachRun(plan.reduced, chunk * plan.chunk, plan.chunkEnd(chunk), [&](int64_t offset, int64_t n) {
-        const From* run = from + offset;
-        uint64_t part = 0;
-        if (stride == 1) {
-          for (int64_t i = 0; i < n; ++i) part += static_cast<uint64_t>(static_cast<int64_t>(run[i]));
-        } else {
-          for (int64_t i = 0; i < n; ++i) part += static_cast<uint64_t>(static_cast<int64_t>(run[i * stride]));
-        }
-        sum += part;
-      });
-      if (chunks == 1) {
-        y[t] = static_cast<To>(sum);
-      } else {
-        partial[t] = sum;
-      }
-    }
-  });
+  context.parallel(plan.outputs * chunks, std::max<int64_t>(1, kReduceGrain / perTask),
+                   [&](int64_t first, int64_t last, int) {
+                     for (int64_t t = first; t < last; ++t) {
+                       const From* from = x + plan.kept.offsetOf(t / chunks);
+                       const int64_t chunk = t % chunks;
+                       uint64_t sum = 0;
+                       eachRun(plan.reduced, chunk * plan.chunk, plan.chunkEnd(chunk), [&](int64_t offset, int64_t n) {
+                         const From* run = from + offset;
+                         uint64_t part = 0;
+                         if (stride == 1) {
+                           for (int64_t i = 0; i < n; ++i) part += static_cast<uint64_t>(static_cast<int64_t>(run[i]));
+                         } else {
+                           for (int64_t i = 0; i < n; ++i)
+                             part += static_cast<uint64_t>(static_cast<int64_t>(run[i * stride]));
+                         }
+                         sum += part;
+                       });
+                       if (chunks == 1) {
+                         y[t] = static_cast<To>(sum);
+                       } else {
+                         partial[t] = sum;
+                       }
+                     }
+                   });
   if (chunks == 1) return;
   for (int64_t o = 0; o < plan.outputs; ++o) {
     uint64_t sum = 0;

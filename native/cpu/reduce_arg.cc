@@ -1,4 +1,5 @@
-// argmax and argmin: the flat position inside the reduced dims, the first on ties; a NaN is the extreme, the first NaN wins.
+// argmax and argmin: the flat position inside the reduced dims, the first on ties; a NaN is the extreme, the first NaN
+// wins.
 #ifndef WL_ISA
 #include "cpu/elementwise_loop.h"
 #include "cpu/prelude.h"
@@ -6,8 +7,6 @@
 #define WL_ISA_FILE "cpu/reduce_arg.cc"
 #include "cpu/foreach_isa.h"
 #else
-#include "cpu/simd.h"
-
 #include "cpu/reduce_rows.h"
 
 namespace {
@@ -22,7 +21,8 @@ WL_INLINE auto beats(V a, V b) {
   }
 }
 
-// Two passes over elements that fit a cache: the extreme value, which vectors find fast, then the first place it stands.
+// Two passes over elements that fit a cache: the extreme value, which vectors find fast, then the first place it
+// stands.
 template <class R, class T>
 int64_t argOfRow(const T* x, const Dims& dims, int64_t begin, int64_t end, T* value) {
   const T best = reduceRow<R>(x, dims, begin, end);
@@ -69,19 +69,20 @@ void argRows(const ReducePlan& plan, const ReduceArgs& args, Context& context) {
   const int64_t chunks = plan.chunks;
   auto* const partial = static_cast<Candidate<T>*>(context.scratch());
   const int64_t perTask = std::max<int64_t>(1, std::min(plan.count, plan.chunk));
-  context.parallel(plan.outputs * chunks, std::max<int64_t>(1, kReduceGrain / perTask), [&](int64_t first, int64_t last, int) {
-    for (int64_t t = first; t < last; ++t) {
-      const int64_t chunk = t % chunks;
-      const T* from = x + plan.kept.offsetOf(t / chunks);
-      Candidate<T> best;
-      best.position = argOfRow<R>(from, plan.reduced, chunk * plan.chunk, plan.chunkEnd(chunk), &best.value);
-      if (chunks == 1) {
-        y[t] = static_cast<int32_t>(best.position);
-      } else {
-        partial[t] = best;
-      }
-    }
-  });
+  context.parallel(
+      plan.outputs * chunks, std::max<int64_t>(1, kReduceGrain / perTask), [&](int64_t first, int64_t last, int) {
+        for (int64_t t = first; t < last; ++t) {
+          const int64_t chunk = t % chunks;
+          const T* from = x + plan.kept.offsetOf(t / chunks);
+          Candidate<T> best;
+          best.position = argOfRow<R>(from, plan.reduced, chunk * plan.chunk, plan.chunkEnd(chunk), &best.value);
+          if (chunks == 1) {
+            y[t] = static_cast<int32_t>(best.position);
+          } else {
+            partial[t] = best;
+          }
+        }
+      });
   if (chunks == 1) return;
   for (int64_t o = 0; o < plan.outputs; ++o) {
     Candidate<T> best = partial[o * chunks];
@@ -104,7 +105,8 @@ void argColumns(const ReducePlan& plan, const ReduceArgs& args, Context& context
   int32_t* y = args.y.as<int32_t>();
   const int64_t inner = plan.kept.innerSize(), groups = (inner + L - 1) / L;
   const int64_t stride = plan.reduced.innerStride();
-  const int64_t grain = std::max<int64_t>(1, kReduceGrain / std::max<int64_t>(1, plan.count * std::min<int64_t>(L, inner)));
+  const int64_t grain =
+      std::max<int64_t>(1, kReduceGrain / std::max<int64_t>(1, plan.count * std::min<int64_t>(L, inner)));
   context.parallel(plan.outputs / inner * groups, grain, [&](int64_t first, int64_t last, int) {
     for (int64_t t = first; t < last; ++t) {
       const int64_t column = t % groups * L, output = t / groups * inner + column;

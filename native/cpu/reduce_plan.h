@@ -1,4 +1,5 @@
-// How a reduction walks its input, from shapes and strides alone. Compiled once; the kernels of an instruction set follow it.
+// How a reduction walks its input, from shapes and strides alone. Compiled once; the kernels of an instruction set
+// follow it.
 #pragma once
 
 #include <cstdint>
@@ -34,7 +35,8 @@ struct ReducePlan {
   // True: neighbouring outputs lie side by side in x, so vectors run across outputs (a column sum). False: along the
   // reduced dims.
   bool columns;
-  // Each output's elements are taken in `chunks` runs of at most `chunk`, whose partial results are put together in order.
+  // Each output's elements are taken in `chunks` runs of at most `chunk`, whose partial results are put together in
+  // order.
   int64_t chunk, chunks;
 
   int64_t chunkEnd(int64_t c) const { return c + 1 < chunks ? (c + 1) * chunk : count; }

@@ -1,7 +1,10 @@
-// Reductions of rows and columns, one instruction set. Included after simd.h in its namespace; like it, no guard.
+// Reductions of rows and columns, one instruction set. Brings simd.h; like it, inside its namespace and without a
+// guard.
 //
-// A reducer R has join(a, b), on vectors and on numbers, and identity<T>(). Rounding errors of sums grow with log2(n): at most
-// kSteps additions run in sequence, and the blocks that they make are merged pairwise.
+// A reducer R has join(a, b), on vectors and on numbers, and identity<T>(). Rounding errors of sums grow with log2(n):
+// at most kSteps additions run in sequence, and the blocks that they make are merged pairwise.
+
+#include "cpu/simd.h"
 
 namespace {
 
@@ -25,7 +28,8 @@ struct MaxOf {
   }
   template <class T>
   static constexpr T identity() {
-    return std::numeric_limits<T>::has_infinity ? -std::numeric_limits<T>::infinity() : std::numeric_limits<T>::lowest();
+    return std::numeric_limits<T>::has_infinity ? -std::numeric_limits<T>::infinity()
+                                                : std::numeric_limits<T>::lowest();
   }
 };
 struct MinOf {
@@ -166,7 +170,7 @@ T reduceRow(const T* x, const Dims& dims, int64_t begin, int64_t end) {
 // Outputs that one task of a column reduction makes.
 constexpr int kStripVectors = 4;
 template <class T>
-constexpr int kStrip = kStripVectors* kLanes<T>;
+constexpr int kStrip = kStripVectors * kLanes<T>;
 
 // Elements [begin, end) behind each of `width` <= kStrip neighbouring outputs.
 template <class R, class T, bool kFull>
@@ -236,18 +240,19 @@ void reduceAll(const ReducePlan& plan, const T* x, void* scratch, Context& conte
       }
     });
   } else {
-    context.parallel(plan.outputs * chunks, std::max<int64_t>(1, kReduceGrain / perTask), [&](int64_t first, int64_t last, int) {
-      for (int64_t t = first; t < last; ++t) {
-        const int64_t output = chunks == 1 ? t : t / chunks, chunk = chunks == 1 ? 0 : t % chunks;
-        const T value =
-            reduceRow<R>(x + plan.kept.offsetOf(output), plan.reduced, chunk * plan.chunk, plan.chunkEnd(chunk));
-        if (chunks == 1) {
-          finish(output, value);
-        } else {
-          partial[t] = value;
-        }
-      }
-    });
+    context.parallel(
+        plan.outputs * chunks, std::max<int64_t>(1, kReduceGrain / perTask), [&](int64_t first, int64_t last, int) {
+          for (int64_t t = first; t < last; ++t) {
+            const int64_t output = chunks == 1 ? t : t / chunks, chunk = chunks == 1 ? 0 : t % chunks;
+            const T value =
+                reduceRow<R>(x + plan.kept.offsetOf(output), plan.reduced, chunk * plan.chunk, plan.chunkEnd(chunk));
+            if (chunks == 1) {
+              finish(output, value);
+            } else {
+              partial[t] = value;
+            }
+          }
+        });
   }
   if (chunks == 1) return;
   const Dims run{1, {chunks}, {1}};

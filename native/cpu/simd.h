@@ -1,9 +1,10 @@
-// Vectors and vector mathematics of one instruction set. Included inside its namespace (see foreach_isa.h), once per kernel
-// file, so there is no include guard and no #include here: prelude.h has brought what is needed.
+// Vectors and vector mathematics of one instruction set. Included inside its namespace (see foreach_isa.h), once per
+// kernel file, so there is no include guard and no #include here: prelude.h has brought what is needed.
 //
-// Types are GCC vectors of WL_VECTOR_BYTES, so + - * / & | ^ ~ << >> and comparisons (lanes of 0 or -1) are the operators, and
-// `mask ? a : b` selects. Everything else has a v in front, because kernels live in `namespace ops` beside ops::exp and the like.
-// Operations round one by one; only vfma fuses, and on baseline, which has no such instruction, it rounds twice.
+// Types are GCC vectors of WL_VECTOR_BYTES, so + - * / & | ^ ~ << >> and comparisons (lanes of 0 or -1) are the
+// operators, and `mask ? a : b` selects. Everything else has a v in front, because kernels live in `namespace ops`
+// beside ops::exp and the like. Operations round one by one; only vfma fuses, and on baseline, which has no such
+// instruction, it rounds twice.
 
 #define WL_INLINE inline __attribute__((always_inline))
 
@@ -20,12 +21,12 @@ typedef float vfloatHalf __attribute__((vector_size(WL_VECTOR_BYTES / 2)));
 // Vector<T>::type, ::mask (what a comparison gives), ::bytes (as many lanes of one byte), ::lanes.
 template <class T>
 struct Vector;
-#define WL_VECTOR(T, V, M)                                    \
-  template <>                                                 \
-  struct Vector<T> {                                          \
-    using type = V;                                           \
-    using mask = M;                                           \
-    static constexpr int lanes = WL_VECTOR_BYTES / sizeof(T); \
+#define WL_VECTOR(T, V, M)                                     \
+  template <>                                                  \
+  struct Vector<T> {                                           \
+    using type = V;                                            \
+    using mask = M;                                            \
+    static constexpr int lanes = WL_VECTOR_BYTES / sizeof(T);  \
     typedef uint8_t bytes __attribute__((vector_size(lanes))); \
   };
 WL_VECTOR(float, vfloat, vint32)
@@ -91,9 +92,7 @@ WL_INLINE void vstorePartial<double>(double* p, vdouble v, int n) {
   _mm512_mask_storeu_pd(p, static_cast<__mmask8>((1u << n) - 1), v);
 }
 #elif WL_ISA_LEVEL == 1
-WL_INLINE __m256i vpartialMask32(int n) {
-  return reinterpret_cast<__m256i>(vint32{0, 1, 2, 3, 4, 5, 6, 7} < n);
-}
+WL_INLINE __m256i vpartialMask32(int n) { return reinterpret_cast<__m256i>(vint32{0, 1, 2, 3, 4, 5, 6, 7} < n); }
 WL_INLINE __m256i vpartialMask64(int n) { return reinterpret_cast<__m256i>(vint64{0, 1, 2, 3} < int64_t{n}); }
 template <>
 WL_INLINE vfloat vloadPartial<float>(const float* p, int n) {
@@ -258,8 +257,8 @@ WL_INLINE vfloat vscale2(vfloat x, vint32 n) {
 #endif
 }
 
-// e^(x + low), within 1.5 ulp, where low is what x lost by rounding. Range reduction after Cody and Waite; coefficients of
-// Cephes' expf (Moshier).
+// e^(x + low), within 1.5 ulp, where low is what x lost by rounding. Range reduction after Cody and Waite; coefficients
+// of Cephes' expf (Moshier).
 WL_INLINE vfloat vexpSum(vfloat x, vfloat low) {
   // Beyond these the result is infinite or 0 anyhow; NaN passes.
   const vfloat bounded = vmin(vmax(x, vset(-104.0f)), vset(89.0f));
@@ -357,11 +356,11 @@ WL_INLINE vfloat verf(vfloat x) {
   return vabs(x) < 0.927734375f ? near : far;
 }
 
-#define WL_BY_LANE(name, function)                                            \
-  WL_INLINE vdouble name(vdouble x) {                                         \
-    vdouble y{};                                                              \
-    for (int i = 0; i < kDoubleLanes; ++i) y[i] = function(x[i]);             \
-    return y;                                                                 \
+#define WL_BY_LANE(name, function)                                \
+  WL_INLINE vdouble name(vdouble x) {                             \
+    vdouble y{};                                                  \
+    for (int i = 0; i < kDoubleLanes; ++i) y[i] = function(x[i]); \
+    return y;                                                     \
   }
 WL_BY_LANE(vexp, __builtin_exp)
 WL_BY_LANE(vlog, __builtin_log)

@@ -21,7 +21,8 @@ namespace {
 
 constexpr int64_t kSpinNanoseconds = 50'000;
 
-// A futex rather than std::condition_variable, whose symbol versions would raise the floor of the C++ library we run on.
+// A futex rather than std::condition_variable, whose symbol versions would raise the floor of the C++ library we run
+// on.
 void futexWait(std::atomic<uint32_t>* word, uint32_t expected) {
   static_assert(sizeof(std::atomic<uint32_t>) == sizeof(uint32_t), "a futex is a plain 32-bit word");
   syscall(SYS_futex, reinterpret_cast<uint32_t*>(word), FUTEX_WAIT_PRIVATE, expected, nullptr, nullptr, 0);
@@ -63,8 +64,8 @@ bool spin(Ready&& ready) {
 
 struct ThreadPool::State {
   // The gate of the current region: a helper that adds itself while kOpen is set may read the region's fields, and the
-  // caller closes the gate and waits for the count to fall to 0 before it leaves. So no helper ever sees a region that is
-  // being set up or torn down, however late it wakes.
+  // caller closes the gate and waits for the count to fall to 0 before it leaves. So no helper ever sees a region that
+  // is being set up or torn down, however late it wakes.
   static constexpr uint32_t kOpen = 1u << 31;
   static constexpr uint32_t kCallerWaits = 1u << 30;
   static constexpr uint32_t kCount = kCallerWaits - 1;

@@ -1,6 +1,7 @@
-// Normal deviates by Box and Muller ("A note on the generation of random normal deviates", 1958). Every operation is rounded on its
-// own, in float32, in the order written, and no library function but the correctly rounded square root is called: so every
-// instruction set and every device gives the same bits. Read by g++ and nvcc. Coefficients of Cephes (Moshier).
+// Normal deviates by Box and Muller ("A note on the generation of random normal deviates", 1958). Every operation is
+// rounded on its own, in float32, in the order written, and no library function but the correctly rounded square root
+// is called: so every instruction set and every device gives the same bits. Read by g++ and nvcc. Coefficients of
+// Cephes (Moshier).
 #pragma once
 
 #include <cmath>
@@ -67,12 +68,14 @@ struct NormalPair {
   float first, second;
 };
 
-// Two standard normal deviates from two words: words (0, 1) of a Philox block give its elements 0 and 1, words (2, 3) 2 and 3.
+// Two standard normal deviates from two words: words (0, 1) of a Philox block give its elements 0 and 1, words (2, 3) 2
+// and 3.
 WL_HOST_DEVICE inline NormalPair normalPair(uint32_t a, uint32_t b) {
   // (0, 1] rather than [0, 1), whose 0 has no logarithm.
   const float u = mulRounded(static_cast<float>(static_cast<int32_t>((a >> 8) + 1)), 0x1p-24f);
   const float radius = boxMullerRadius(u);
-  // The angle in quarter turns, a multiple of 2^-22: the nearest whole number of them, and a rest in [-1/2, 1/2]; both exact.
+  // The angle in quarter turns, a multiple of 2^-22: the nearest whole number of them, and a rest in [-1/2, 1/2]; both
+  // exact.
   const int32_t turn = static_cast<int32_t>(b >> 8);
   const int32_t quadrant = (turn + 0x200000) >> 22;
   const float rest = mulRounded(static_cast<float>(turn - (quadrant << 22)), 0x1p-22f);

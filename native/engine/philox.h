@@ -1,5 +1,6 @@
-// Philox 4x32-10 (Salmon, Moraes, Dror and Shaw: "Parallel random numbers: as easy as 1, 2, 3", SC 2011). Counter-based: block i of
-// a stream is a pure function of (seed, i), so any element can be made by any thread on any device. Read by g++ and nvcc.
+// Philox 4x32-10 (Salmon, Moraes, Dror and Shaw: "Parallel random numbers: as easy as 1, 2, 3", SC 2011).
+// Counter-based: block i of a stream is a pure function of (seed, i), so any element can be made by any thread on any
+// device. Read by g++ and nvcc.
 #pragma once
 
 #include <cstdint>
@@ -36,7 +37,9 @@ WL_HOST_DEVICE inline Philox4 philox4x32(uint64_t seed, uint64_t block) {
 }
 
 // Uniform in [0, 1) with 24 bits.
-WL_HOST_DEVICE inline float uniformFromBits(uint32_t bits) { return static_cast<float>(static_cast<int32_t>(bits >> 8)) * 0x1p-24f; }
+WL_HOST_DEVICE inline float uniformFromBits(uint32_t bits) {
+  return static_cast<float>(static_cast<int32_t>(bits >> 8)) * 0x1p-24f;
+}
 
 // An integer in [0, span), for span <= 2^32.
 WL_HOST_DEVICE inline uint64_t integerFromBits(uint32_t bits, uint64_t span) {

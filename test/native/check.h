@@ -1,5 +1,6 @@
 // A small test harness: TEST(name) { CHECK(...); } in one translation unit per executable; main() is here.
-// Usage: the executable takes an optional part of a test's name; the last line printed is `N passed, N failed, N skipped`.
+// Usage: the executable takes an optional part of a test's name; the last line printed is `N passed, N failed, N
+// skipped`.
 #pragma once
 
 #include <cmath>
@@ -153,14 +154,14 @@ inline int runAll(const char* filter) {
 
 }  // namespace warploom::test
 
-#define TEST(name)                                                              \
-  static void test_##name();                                                    \
-  static ::warploom::test::Registrar registrar_##name(#name, &test_##name);     \
+#define TEST(name)                                                          \
+  static void test_##name();                                                \
+  static ::warploom::test::Registrar registrar_##name(#name, &test_##name); \
   static void test_##name()
 // Variadic, so that a condition may hold the commas of template arguments.
-#define CHECK(...)                                                                                 \
-  do {                                                                                             \
-    if (!(__VA_ARGS__)) ::warploom::test::failed(__FILE__, __LINE__, "CHECK(" #__VA_ARGS__ ")");   \
+#define CHECK(...)                                                                               \
+  do {                                                                                           \
+    if (!(__VA_ARGS__)) ::warploom::test::failed(__FILE__, __LINE__, "CHECK(" #__VA_ARGS__ ")"); \
   } while (false)
 #define CHECK_NEAR(actual, expected, tolerance) \
   ::warploom::test::checkNear((actual), (expected), (tolerance), #actual, __FILE__, __LINE__)

@@ -1,7 +1,7 @@
-// Constants, ramps, random draws and dropout. Draws are compared bit for bit with their definition, on every instruction set.
-#include "engine/normal.h"
-
+// Constants, ramps, random draws and dropout. Draws are compared bit for bit with their definition, on every
+// instruction set.
 #include "check.h"
+#include "engine/normal.h"
 
 using namespace warploom;
 using namespace warploom::test;
@@ -32,7 +32,8 @@ std::vector<T> draw(DeviceImpl& device, OpId op, DType dtype, double a, double b
 TEST(philox_known_answers) {
   // From the authors' Random123 distribution: philox4x32-10 with zero counter and key.
   const Philox4 zero = philox4x32(0, 0);
-  CHECK(zero.lane[0] == 0x6627e8d5 && zero.lane[1] == 0xe169c58d && zero.lane[2] == 0xbc57ac4c && zero.lane[3] == 0x9b00dbd8);
+  CHECK(zero.lane[0] == 0x6627e8d5 && zero.lane[1] == 0xe169c58d && zero.lane[2] == 0xbc57ac4c &&
+        zero.lane[3] == 0x9b00dbd8);
 }
 
 TEST(uniform) {
@@ -90,7 +91,8 @@ TEST(bernoulli_and_randint) {
     CHECK(draw<float>(device, OpId::bernoulli, DType::float32, 1, 0, 9)[8] == 1);
     CHECK(draw<float>(device, OpId::bernoulli, DType::float32, 0, 0, 9)[8] == 0);
     int64_t state[2] = {1, 0}, y = 7;
-    runOp(device, OpId::randint, RandomArgs{viewOf<InOut>(state, DType::int64, {2}), viewOf<Out>(&y, DType::int64, {1}), 5, 5});
+    runOp(device, OpId::randint,
+          RandomArgs{viewOf<InOut>(state, DType::int64, {2}), viewOf<Out>(&y, DType::int64, {1}), 5, 5});
     std::string message;
     CHECK(device.context().takeFailure(message) && message.find("[randint]") == 0);
   });
@@ -107,9 +109,11 @@ TEST(dropout) {
       std::vector<uint8_t> mask(x.size());
       runOp(device, OpId::dropout,
             DropoutArgs{viewOf<In>(x.data(), DType::float32, {kCount}), viewOf<InOut>(state, DType::int64, {2}),
-                        viewOf<Out>(y.data(), DType::float32, {kCount}), viewOf<Out>(mask.data(), DType::boolean, {kCount}), p});
+                        viewOf<Out>(y.data(), DType::float32, {kCount}),
+                        viewOf<Out>(mask.data(), DType::boolean, {kCount}), p});
       runOp(device, OpId::dropoutBackward,
-            DropoutBackwardArgs{viewOf<In>(x.data(), DType::float32, {kCount}), viewOf<In>(mask.data(), DType::boolean, {kCount}),
+            DropoutBackwardArgs{viewOf<In>(x.data(), DType::float32, {kCount}),
+                                viewOf<In>(mask.data(), DType::boolean, {kCount}),
                                 viewOf<Out>(dx.data(), DType::float32, {kCount}), p});
       CHECK(state[1] == kOffset + (kCount + 3) / 4);
       for (int64_t i = 0; i < kCount; ++i) {
@@ -136,7 +140,8 @@ TEST(fill_and_arange) {
 
     std::vector<float> ramp(70001);
     runOp(device, OpId::arange, ArangeArgs{viewOf<Out>(ramp.data(), DType::float32, {70001}), 1, 0.1});
-    for (std::size_t i = 0; i < ramp.size(); ++i) CHECK(ramp[i] == static_cast<float>(1 + static_cast<double>(i) * 0.1));
+    for (std::size_t i = 0; i < ramp.size(); ++i)
+      CHECK(ramp[i] == static_cast<float>(1 + static_cast<double>(i) * 0.1));
     std::vector<int64_t> whole(9);
     runOp(device, OpId::arange, ArangeArgs{viewOf<Out>(whole.data(), DType::int64, {9}), 9007199254740992.0, -3});
     CHECK(whole[8] == 9007199254740968);

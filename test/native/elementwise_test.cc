@@ -46,7 +46,11 @@ std::vector<Layout> layouts() {
       {"transposed", {40, 31}, {1, 40}, {31, 1}, {31, 1}},
       {"transposed output", {40, 31}, {1, 40}, {31, 1}, {1, 40}},
       {"step", {1000}, {3}, {2}, {1}},
-      {"rank 8", {2, 3, 1, 2, 3, 2, 1, 5}, {180, 60, 9, 30, 10, 5, 7, 1}, {0, 1, 0, 3, 0, 6, 0, 12}, {180, 60, 60, 30, 10, 5, 5, 1}},
+      {"rank 8",
+       {2, 3, 1, 2, 3, 2, 1, 5},
+       {180, 60, 9, 30, 10, 5, 7, 1},
+       {0, 1, 0, 3, 0, 6, 0, 12},
+       {180, 60, 60, 30, 10, 5, 5, 1}},
   };
 }
 
@@ -116,14 +120,18 @@ TEST(arithmetic) {
   const auto sub = [](double a, double b) { return a - b; };
   const auto mul = [](double a, double b) { return a * b; };
   testBinary<float>(OpId::add, "add", add, -9, 9, 1);
-  testBinary<float>(OpId::div, "div", [](double a, double b) { return a / b; }, 1, 9, 1);
+  testBinary<float>(
+      OpId::div, "div", [](double a, double b) { return a / b; }, 1, 9, 1);
   testBinary<double>(OpId::sub, "sub", sub, -9, 9, 0);
   testBinary<int32_t>(OpId::mul, "mul int32", mul, -90, 90, 0);
   testBinary<int64_t>(OpId::sub, "sub int64", sub, -90, 90, 0);
   testBinary<uint8_t>(OpId::add, "add uint8", add, 0, 120, 0);
-  testBinary<int32_t>(OpId::maximum, "maximum int32", [](double a, double b) { return a > b ? a : b; }, -90, 90, 0);
-  testBinary<float>(OpId::reluBackward, "reluBackward", [](double g, double x) { return x > 0 ? g : 0; }, -3, 3, 0);
-  testBinary<float>(OpId::tanhBackward, "tanhBackward", [](double g, double y) { return g * (1 - y * y); }, -0.7, 0.7, 4);
+  testBinary<int32_t>(
+      OpId::maximum, "maximum int32", [](double a, double b) { return a > b ? a : b; }, -90, 90, 0);
+  testBinary<float>(
+      OpId::reluBackward, "reluBackward", [](double g, double x) { return x > 0 ? g : 0; }, -3, 3, 0);
+  testBinary<float>(
+      OpId::tanhBackward, "tanhBackward", [](double g, double y) { return g * (1 - y * y); }, -0.7, 0.7, 4);
 }
 
 TEST(comparisons) {
@@ -157,7 +165,8 @@ TEST(scalars_wrap_and_nan) {
       T y{};
       const auto view = viewOf<OptIn>(&a, dtypeOf<T>(), {1});
       const auto none = absent<OptIn>();
-      BinaryArgs args{scalarFirst ? none : view, scalarFirst ? view : none, viewOf<Out>(&y, dtypeOf<T>(), {1}), scalar, scalar};
+      BinaryArgs args{scalarFirst ? none : view, scalarFirst ? view : none, viewOf<Out>(&y, dtypeOf<T>(), {1}), scalar,
+                      scalar};
       runOp(device, op, args);
       return y;
     };
@@ -198,10 +207,12 @@ TEST(functions) {
       {OpId::relu, "relu", [](double x) { return x > 0 ? x : 0; }, -4, 4},
       {OpId::neg, "neg", [](double x) { return -x; }, -4, 4},
       {OpId::abs, "abs", [](double x) { return std::fabs(x); }, -4, 4},
-      {OpId::sign, "sign", [](double x) { return x > 0 ? 1.0 : x < 0 ? -1.0 : 0.0; }, -4, 4},
+      {OpId::sign, "sign", [](double x) { return x > 0   ? 1.0
+                                                 : x < 0 ? -1.0
+                                                         : 0.0; }, -4, 4},
       {OpId::gelu, "gelu", [](double x) { return 0.5 * x * std::erfc(-x / std::sqrt(2.0)); }, -11, 11},
-      {OpId::geluTanh, "geluTanh",
-       [](double x) { return x / (1 + std::exp(-2 * scale * (x + 0.044715 * x * x * x))); }, -10, 10},
+      {OpId::geluTanh, "geluTanh", [](double x) { return x / (1 + std::exp(-2 * scale * (x + 0.044715 * x * x * x))); },
+       -10, 10},
   };
   for (const Function& f : functions) {
     Note where(f.name);
@@ -212,19 +223,24 @@ TEST(functions) {
     forEachDevice([&](DeviceImpl& device) {
       std::vector<float> y(n);
       const auto size = static_cast<int64_t>(n);
-      runOp(device, f.op, UnaryArgs{viewOf<In>(const_cast<float*>(x.data()), DType::float32, {size}), viewOf<Out>(y.data(), DType::float32, {size})});
+      runOp(device, f.op,
+            UnaryArgs{viewOf<In>(const_cast<float*>(x.data()), DType::float32, {size}),
+                      viewOf<Out>(y.data(), DType::float32, {size})});
       same.check(device, y.data(), n * sizeof(float));
       if (cpu::deviceLanes(device) != 1) return;
       for (std::size_t i = 0; i < n; ++i) CHECK_NEAR(y[i], f.expected(x[i]), 4 * ulpOf(f.expected(x[i])));
       // The bits of an element do not depend on where it stands.
       for (std::size_t begin : {1u, 5u, 4000u}) {
         float few[3];
-        runOp(device, f.op, UnaryArgs{viewOf<In>(const_cast<float*>(x.data()) + begin, DType::float32, {3}), viewOf<Out>(few, DType::float32, {3})});
+        runOp(device, f.op,
+              UnaryArgs{viewOf<In>(const_cast<float*>(x.data()) + begin, DType::float32, {3}),
+                        viewOf<Out>(few, DType::float32, {3})});
         CHECK(std::memcmp(few, y.data() + begin, sizeof(few)) == 0);
       }
       std::vector<double> yd(xd.size());
-      runOp(device, f.op, UnaryArgs{viewOf<In>(const_cast<double*>(xd.data()), DType::float64, {static_cast<int64_t>(xd.size())}),
-                                    viewOf<Out>(yd.data(), DType::float64, {static_cast<int64_t>(xd.size())})});
+      runOp(device, f.op,
+            UnaryArgs{viewOf<In>(const_cast<double*>(xd.data()), DType::float64, {static_cast<int64_t>(xd.size())}),
+                      viewOf<Out>(yd.data(), DType::float64, {static_cast<int64_t>(xd.size())})});
       for (std::size_t i = 0; i < xd.size(); ++i) {
         CHECK_NEAR(yd[i], f.expected(xd[i]), 1e-13 * std::fabs(f.expected(xd[i])));
       }
@@ -239,12 +255,14 @@ TEST(special_values) {
       runOp(device, op, UnaryArgs{viewOf<In>(&x, DType::float32, {1}), viewOf<Out>(&y, DType::float32, {1})});
       return y;
     };
-    for (OpId op : {OpId::neg, OpId::abs, OpId::exp, OpId::log, OpId::sqrt, OpId::tanh, OpId::sigmoid, OpId::erf, OpId::relu, OpId::gelu, OpId::geluTanh}) {
+    for (OpId op : {OpId::neg, OpId::abs, OpId::exp, OpId::log, OpId::sqrt, OpId::tanh, OpId::sigmoid, OpId::erf,
+                    OpId::relu, OpId::gelu, OpId::geluTanh}) {
       CHECK(std::isnan(at(op, NAN)));
     }
     CHECK(at(OpId::sign, NAN) == 0);
     CHECK(at(OpId::exp, -INFINITY) == 0 && at(OpId::exp, INFINITY) == INFINITY && at(OpId::exp, 0) == 1);
-    CHECK(at(OpId::log, 0) == -INFINITY && at(OpId::log, INFINITY) == INFINITY && std::isnan(at(OpId::log, -1)) && at(OpId::log, 1) == 0);
+    CHECK(at(OpId::log, 0) == -INFINITY && at(OpId::log, INFINITY) == INFINITY && std::isnan(at(OpId::log, -1)) &&
+          at(OpId::log, 1) == 0);
     CHECK_NEAR(at(OpId::log, 1e-40f), std::log(static_cast<double>(1e-40f)), 4 * ulpOf(92));
     CHECK(at(OpId::tanh, INFINITY) == 1 && at(OpId::tanh, -INFINITY) == -1 && std::signbit(at(OpId::tanh, -0.0f)));
     CHECK(at(OpId::sigmoid, INFINITY) == 1 && at(OpId::sigmoid, -INFINITY) == 0);
@@ -258,14 +276,19 @@ TEST(gelu_gradients) {
   const auto x = values<float>(3001, -6, 6), g = values<float>(3001, 0.5, 2, 3);
   forEachDevice([&](DeviceImpl& device) {
     std::vector<float> y(3001);
-    const auto view = [](const std::vector<float>& v) { return viewOf<OptIn>(const_cast<float*>(v.data()), DType::float32, {3001}); };
-    runOp(device, OpId::geluBackward, BinaryArgs{view(g), view(x), viewOf<Out>(y.data(), DType::float32, {3001}), 0, 0});
+    const auto view = [](const std::vector<float>& v) {
+      return viewOf<OptIn>(const_cast<float*>(v.data()), DType::float32, {3001});
+    };
+    runOp(device, OpId::geluBackward,
+          BinaryArgs{view(g), view(x), viewOf<Out>(y.data(), DType::float32, {3001}), 0, 0});
     for (std::size_t i = 0; i < y.size(); ++i) {
       const double v = x[i];
-      const double want = g[i] * (0.5 * std::erfc(-v / std::sqrt(2.0)) + v * std::exp(-v * v / 2) / std::sqrt(2 * M_PI));
+      const double want =
+          g[i] * (0.5 * std::erfc(-v / std::sqrt(2.0)) + v * std::exp(-v * v / 2) / std::sqrt(2 * M_PI));
       CHECK_NEAR(y[i], want, 1e-6 * std::fabs(want) + 2e-7);
     }
-    runOp(device, OpId::geluTanhBackward, BinaryArgs{view(g), view(x), viewOf<Out>(y.data(), DType::float32, {3001}), 0, 0});
+    runOp(device, OpId::geluTanhBackward,
+          BinaryArgs{view(g), view(x), viewOf<Out>(y.data(), DType::float32, {3001}), 0, 0});
     for (std::size_t i = 0; i < y.size(); ++i) {
       const double v = x[i], c = std::sqrt(2 / M_PI), t = std::tanh(c * (v + 0.044715 * v * v * v));
       const double want = g[i] * (0.5 * (1 + t) + 0.5 * v * (1 - t * t) * c * (1 + 3 * 0.044715 * v * v));
@@ -280,30 +303,36 @@ TEST(copy_converts) {
       using T = decltype(zero);
       std::vector<T> y(x.size());
       const auto n = static_cast<int64_t>(x.size());
-      runOp(device, OpId::copy, UnaryArgs{viewOf<In>(const_cast<float*>(x.data()), DType::float32, {n}), viewOf<Out>(y.data(), dtypeOf<T>(), {n})});
+      runOp(device, OpId::copy,
+            UnaryArgs{viewOf<In>(const_cast<float*>(x.data()), DType::float32, {n}),
+                      viewOf<Out>(y.data(), dtypeOf<T>(), {n})});
       return y;
     };
     const std::vector<float> x{0, 1.9f, -1.9f, 300.5f, NAN, INFINITY, -INFINITY, 3e9f, -3e9f, 1e20f, -1};
     const auto i32 = convert(int32_t{}, x);
     CHECK((i32 == std::vector<int32_t>{0, 1, -1, 300, 0, INT32_MAX, INT32_MIN, INT32_MAX, INT32_MIN, INT32_MAX, -1}));
     const auto i64 = convert(int64_t{}, x);
-    CHECK((i64 == std::vector<int64_t>{0, 1, -1, 300, 0, INT64_MAX, INT64_MIN, 3000000000, -3000000000, INT64_MAX, -1}));
+    CHECK(
+        (i64 == std::vector<int64_t>{0, 1, -1, 300, 0, INT64_MAX, INT64_MIN, 3000000000, -3000000000, INT64_MAX, -1}));
     CHECK(convert(uint8_t{}, x)[3] == 44 && convert(uint8_t{}, x)[10] == 255);
 
     // To bool, and bytes to floats, long enough for the vector path and its tail.
     std::vector<float> many(77, 0);
     many[3] = -0.0f, many[4] = 0.25f, many[76] = NAN;
     std::vector<uint8_t> flags(77, 9);
-    runOp(device, OpId::copy, UnaryArgs{viewOf<In>(many.data(), DType::float32, {77}), viewOf<Out>(flags.data(), DType::boolean, {77})});
+    runOp(device, OpId::copy,
+          UnaryArgs{viewOf<In>(many.data(), DType::float32, {77}), viewOf<Out>(flags.data(), DType::boolean, {77})});
     for (std::size_t i = 0; i < 77; ++i) CHECK(flags[i] == (i == 4 || i == 76));
     std::vector<uint8_t> bytes(301);
     for (std::size_t i = 0; i < bytes.size(); ++i) bytes[i] = static_cast<uint8_t>(i);
     std::vector<float> floats(301);
-    runOp(device, OpId::copy, UnaryArgs{viewOf<In>(bytes.data(), DType::uint8, {301}), viewOf<Out>(floats.data(), DType::float32, {301})});
+    runOp(device, OpId::copy,
+          UnaryArgs{viewOf<In>(bytes.data(), DType::uint8, {301}), viewOf<Out>(floats.data(), DType::float32, {301})});
     for (std::size_t i = 0; i < bytes.size(); ++i) CHECK(floats[i] == static_cast<float>(bytes[i]));
     std::vector<int64_t> big(100, (int64_t{1} << 53) - 1);
     std::vector<double> doubles(100);
-    runOp(device, OpId::copy, UnaryArgs{viewOf<In>(big.data(), DType::int64, {100}), viewOf<Out>(doubles.data(), DType::float64, {100})});
+    runOp(device, OpId::copy,
+          UnaryArgs{viewOf<In>(big.data(), DType::int64, {100}), viewOf<Out>(doubles.data(), DType::float64, {100})});
     CHECK(doubles[0] == 9007199254740991.0 && doubles[99] == 9007199254740991.0);
   });
 }
@@ -314,7 +343,9 @@ TEST(copy_moves) {
     Note where(l.name);
     forEachDevice([&](DeviceImpl& device) {
       std::vector<float> y(kRoom);
-      runOp(device, OpId::copy, UnaryArgs{stridedView<In>(const_cast<float*>(x.data()), DType::float32, l.sizes, l.a), stridedView<Out>(y.data(), DType::float32, l.sizes, l.y)});
+      runOp(device, OpId::copy,
+            UnaryArgs{stridedView<In>(const_cast<float*>(x.data()), DType::float32, l.sizes, l.a),
+                      stridedView<Out>(y.data(), DType::float32, l.sizes, l.y)});
       eachElement(l, [&](std::size_t i, std::size_t, std::size_t k) { CHECK(y[k] == x[i]); });
     });
   }
@@ -322,7 +353,9 @@ TEST(copy_moves) {
   const Layout l{"", {3, 201, 190}, {201 * 190, 1, 201}, {0, 0, 0}, {201 * 190, 190, 1}};
   forEachDevice([&](DeviceImpl& device) {
     std::vector<float> y(kRoom);
-    runOp(device, OpId::copy, UnaryArgs{stridedView<In>(const_cast<float*>(x.data()), DType::float32, l.sizes, l.a), stridedView<Out>(y.data(), DType::float32, l.sizes, l.y)});
+    runOp(device, OpId::copy,
+          UnaryArgs{stridedView<In>(const_cast<float*>(x.data()), DType::float32, l.sizes, l.a),
+                    stridedView<Out>(y.data(), DType::float32, l.sizes, l.y)});
     eachElement(l, [&](std::size_t i, std::size_t, std::size_t k) { CHECK(y[k] == x[i]); });
   });
 }
@@ -333,17 +366,26 @@ TEST(where_and_in_place) {
   auto cond = values<uint8_t>(1003, 0, 2, 3);
   forEachDevice([&](DeviceImpl& device) {
     std::vector<float> y(1003);
-    runOp(device, OpId::where, WhereArgs{viewOf<In>(cond.data(), DType::boolean, {n}), viewOf<OptIn>(a.data(), DType::float32, {n}), absent<OptIn>(), viewOf<Out>(y.data(), DType::float32, {n}), 0, -7});
+    runOp(device, OpId::where,
+          WhereArgs{viewOf<In>(cond.data(), DType::boolean, {n}), viewOf<OptIn>(a.data(), DType::float32, {n}),
+                    absent<OptIn>(), viewOf<Out>(y.data(), DType::float32, {n}), 0, -7});
     for (std::size_t i = 0; i < 1003; ++i) CHECK(y[i] == (cond[i] ? a[i] : -7.0f));
-    runOp(device, OpId::where, WhereArgs{stridedView<In>(cond.data(), DType::boolean, {17, 59}, {59, 1}), stridedView<OptIn>(a.data(), DType::float32, {17, 59}, {0, 1}),
-                                         stridedView<OptIn>(b.data(), DType::float32, {17, 59}, {1, 17}), viewOf<Out>(y.data(), DType::float32, {17, 59}), 0, 0});
+    runOp(device, OpId::where,
+          WhereArgs{stridedView<In>(cond.data(), DType::boolean, {17, 59}, {59, 1}),
+                    stridedView<OptIn>(a.data(), DType::float32, {17, 59}, {0, 1}),
+                    stridedView<OptIn>(b.data(), DType::float32, {17, 59}, {1, 17}),
+                    viewOf<Out>(y.data(), DType::float32, {17, 59}), 0, 0});
     for (std::size_t i = 0; i < 1003; ++i) CHECK(y[i] == (cond[i] ? a[i % 59] : b[i / 59 + i % 59 * 17]));
 
     std::vector<float> x = a;
-    runOp(device, OpId::mul, BinaryArgs{viewOf<OptIn>(x.data(), DType::float32, {n}), viewOf<OptIn>(x.data(), DType::float32, {n}), viewOf<Out>(x.data(), DType::float32, {n}), 0, 0});
+    runOp(device, OpId::mul,
+          BinaryArgs{viewOf<OptIn>(x.data(), DType::float32, {n}), viewOf<OptIn>(x.data(), DType::float32, {n}),
+                     viewOf<Out>(x.data(), DType::float32, {n}), 0, 0});
     for (std::size_t i = 0; i < 1003; ++i) CHECK(x[i] == a[i] * a[i]);
     x = a;
-    runOp(device, OpId::neg, UnaryArgs{stridedView<In>(x.data(), DType::float32, {59, 17}, {1, 59}), stridedView<Out>(x.data(), DType::float32, {59, 17}, {1, 59})});
+    runOp(device, OpId::neg,
+          UnaryArgs{stridedView<In>(x.data(), DType::float32, {59, 17}, {1, 59}),
+                    stridedView<Out>(x.data(), DType::float32, {59, 17}, {1, 59})});
     for (std::size_t i = 0; i < 1003; ++i) CHECK(x[i] == -a[i]);
   });
 }

@@ -1,4 +1,5 @@
-// Reductions against plain double loops, over layouts that take each path: rows, columns, several dims, chunks, gathers.
+// Reductions against plain double loops, over layouts that take each path: rows, columns, several dims, chunks,
+// gathers.
 #include <algorithm>
 #include <limits>
 
@@ -67,7 +68,9 @@ template <class T, class Y>
 std::vector<Y> reduce(DeviceImpl& device, OpId op, const std::vector<T>& x, DType from, DType to, const Shape& s) {
   const std::vector<int64_t> kept(s.sizes.begin(), s.sizes.begin() + s.kept);
   std::vector<Y> y(static_cast<std::size_t>(product(kept, 0, kept.size())) + 1, Y{55});
-  runOp(device, op, ReduceArgs{stridedView<In>(const_cast<T*>(x.data()), from, s.sizes, s.strides), viewOf<Out>(y.data(), to, kept), s.kept});
+  runOp(device, op,
+        ReduceArgs{stridedView<In>(const_cast<T*>(x.data()), from, s.sizes, s.strides), viewOf<Out>(y.data(), to, kept),
+                   s.kept});
   CHECK(y.back() == Y{55});
   y.pop_back();
   return y;
@@ -85,7 +88,8 @@ void testReduce(OpId op, DType from, DType to, double low, double high,
     forEachDevice([&](DeviceImpl& device) {
       const std::vector<Y> y = reduce<T, Y>(device, op, x, from, to, s);
       if (cpu::deviceLanes(device) > 1) {
-        CHECK(y.size() == first.size() && (y.empty() || std::memcmp(y.data(), first.data(), y.size() * sizeof(Y)) == 0));
+        CHECK(y.size() == first.size() &&
+              (y.empty() || std::memcmp(y.data(), first.data(), y.size() * sizeof(Y)) == 0));
         return;
       }
       first = y;
@@ -107,7 +111,8 @@ void checkSum(T y, const std::vector<T>& x, double divisor) {
   long double sum = 0, magnitude = 0;
   for (T v : x) sum += v, magnitude += std::fabs(v);
   const double eps = std::numeric_limits<T>::epsilon();
-  const double bound = eps * std::max(1.0, 4 * std::log2(static_cast<double>(x.size()))) * static_cast<double>(magnitude);
+  const double bound =
+      eps * std::max(1.0, 4 * std::log2(static_cast<double>(x.size()))) * static_cast<double>(magnitude);
   CHECK_NEAR(y, static_cast<double>(sum) / divisor, bound / divisor);
 }
 
@@ -118,9 +123,8 @@ TEST(sum_and_mean) {
                            [](float y, const std::vector<float>& x) { checkSum(y, x, 1); });
   testReduce<double, double>(OpId::sum, DType::float64, DType::float64, -1, 3,
                              [](double y, const std::vector<double>& x) { checkSum(y, x, 1); });
-  testReduce<float, float>(OpId::mean, DType::float32, DType::float32, -1, 3, [](float y, const std::vector<float>& x) {
-    checkSum(y, x, static_cast<double>(x.size()));
-  });
+  testReduce<float, float>(OpId::mean, DType::float32, DType::float32, -1, 3,
+                           [](float y, const std::vector<float>& x) { checkSum(y, x, static_cast<double>(x.size())); });
 }
 
 TEST(integer_sums) {
@@ -143,9 +147,9 @@ TEST(extremes) {
                            [&](float y, const std::vector<float>& x) { best(y, x); });
   testReduce<int64_t, int64_t>(OpId::max, DType::int64, DType::int64, -300, -100,
                                [&](int64_t y, const std::vector<int64_t>& x) { best(y, x); });
-  testReduce<uint8_t, uint8_t>(OpId::min, DType::uint8, DType::uint8, 3, 250, [](uint8_t y, const std::vector<uint8_t>& x) {
-    CHECK(y == *std::min_element(x.begin(), x.end()));
-  });
+  testReduce<uint8_t, uint8_t>(
+      OpId::min, DType::uint8, DType::uint8, 3, 250,
+      [](uint8_t y, const std::vector<uint8_t>& x) { CHECK(y == *std::min_element(x.begin(), x.end())); });
 }
 
 TEST(positions) {
@@ -157,9 +161,9 @@ TEST(positions) {
                                [&](int32_t y, const std::vector<int32_t>& x) { first(y, x); });
   testReduce<uint8_t, int32_t>(OpId::argmax, DType::uint8, DType::int32, 0, 9,
                                [&](int32_t y, const std::vector<uint8_t>& x) { first(y, x); });
-  testReduce<double, int32_t>(OpId::argmin, DType::float64, DType::int32, -1, 1, [](int32_t y, const std::vector<double>& x) {
-    CHECK(y == std::min_element(x.begin(), x.end()) - x.begin());
-  });
+  testReduce<double, int32_t>(
+      OpId::argmin, DType::float64, DType::int32, -1, 1,
+      [](int32_t y, const std::vector<double>& x) { CHECK(y == std::min_element(x.begin(), x.end()) - x.begin()); });
 }
 
 TEST(nan_infinity_and_empty) {
@@ -182,7 +186,8 @@ TEST(nan_infinity_and_empty) {
       std::fill(x.begin(), x.end(), -INFINITY);
       CHECK(reduce<float, float>(device, OpId::max, x, DType::float32, DType::float32, row)[0] == -INFINITY);
       CHECK(reduce<float, int32_t>(device, OpId::argmax, x, DType::float32, DType::int32, row)[0] == 0);
-      if (n % 2 == 0) CHECK(reduce<float, int32_t>(device, OpId::argmax, x, DType::float32, DType::int32, columns)[1] == 0);
+      if (n % 2 == 0)
+        CHECK(reduce<float, int32_t>(device, OpId::argmax, x, DType::float32, DType::int32, columns)[1] == 0);
     }
     const Shape empty{"", {3, 0}, {1, 1}, 1};
     const std::vector<float> none(1, 9);
