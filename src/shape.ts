@@ -86,8 +86,12 @@ export function isContiguousLayout(shape: Shape, strides: Shape): boolean {
 
 /** Whether two elements may share memory: a stride of 0 under a size above 1. */
 export function hasZeroStride(shape: Shape, strides: Shape): boolean {
-  for (let i = 0; i < shape.length; i++) if (strides[i] === 0 && shape[i]! > 1) return true;
-  return false;
+  let shared = false;
+  for (let i = 0; i < shape.length; i++) {
+    if (shape[i] === 0) return false;
+    if (strides[i] === 0 && shape[i]! > 1) shared = true;
+  }
+  return shared;
 }
 
 /**

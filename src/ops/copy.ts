@@ -4,7 +4,7 @@ import { apply } from '../apply.js';
 import { castOp } from '../autograd/basic.js';
 import { defineOp, type OpDefinition } from '../autograd/define.js';
 import { type Device, type DeviceLike, device as findDevice } from '../device.js';
-import { type DType, isDType } from '../dtype.js';
+import { checkDType, type DType, isDType } from '../dtype.js';
 import { Tensor } from '../tensor.js';
 import { dense, refuseHalf, runUnary } from './support.js';
 
@@ -32,7 +32,7 @@ export function contiguous(x: Tensor): Tensor {
 export function cast(x: Tensor, dtype: DType): Tensor {
   x.checkUsable('cast');
   if (x.dtype === dtype) return x;
-  refuseHalf('cast', dtype);
+  refuseHalf('cast', checkDType(dtype, 'cast'));
   return apply(castOp, [x], { dtype });
 }
 

@@ -110,12 +110,12 @@ const integerRange: Partial<Record<DType, readonly [number, number]>> = {
   uint8: [0, 255],
 };
 
-/** A number cut to a whole one, as PyTorch does. */
+/** A number that an integer dtype holds as it is; PyTorch would cut off a fraction in silence. */
 function whole(value: Value, dtype: DType): number {
-  const n = Math.trunc(Number(value));
+  const n = Number(value);
   const range = integerRange[dtype];
-  if (Number.isNaN(n) || (range && (n < range[0] || n > range[1]))) {
-    throw dtypeError('tensor', `${String(value)} does not fit ${dtype}`);
+  if (!Number.isInteger(n) || (range && (n < range[0] || n > range[1]))) {
+    throw dtypeError('tensor', `${String(value)} does not fit ${dtype}`, 'Round it first, or choose another dtype.');
   }
   return n;
 }
@@ -125,8 +125,8 @@ function wholeBig(value: Value): bigint {
     if (BigInt.asIntN(64, value) !== value) throw dtypeError('tensor', `${value} does not fit int64`);
     return value;
   }
-  const n = Math.trunc(Number(value));
-  if (!(Math.abs(n) < 2 ** 63)) throw dtypeError('tensor', `${String(value)} does not fit int64`);
+  const n = whole(value, 'int64');
+  if (n < -(2 ** 63) || n >= 2 ** 63) throw dtypeError('tensor', `${n} does not fit int64`);
   return BigInt(n);
 }
 

@@ -54,7 +54,6 @@ for (const name of ['clone', 'contiguous'] as const) {
     samples: [[[2, 3], undefined], [[4, 1, 5], undefined]],
     edges: same,
     bad: [ofDisposed(wl[name])],
-    errorName: 'clone',
   });
 }
 
