@@ -98,6 +98,18 @@ describe('DataLoader', () => {
     expect(() => loader.loadState({ epoch: 0, position: 12 })).toThrow(/position 12 of 11/);
   });
 
+  it('keeps a state loaded inside a loop, whatever that loop still does', async () => {
+    const loader = new DataLoader(numbers, { batchSize: 3 });
+    for await (const { x } of loader) {
+      if (x.shape[0] === 3) loader.loadState({ epoch: 4, position: 6 });
+    }
+    expect(loader.state).toEqual({ epoch: 4, position: 6 });
+    expect(await labels(loader)).toEqual([
+      [6, 7, 8],
+      [9, 10],
+    ]);
+  });
+
   it('augments by seed, epoch and index, however batches are cut', async () => {
     const transform = (sample: { label: number }, context: SampleContext): { label: number; noise: number } => ({
       label: sample.label,

@@ -33,6 +33,10 @@ describe('splitDataset', () => {
         });
       }
       expect(new Set([...parts.train.indices, ...parts.validation.indices, ...parts.test.indices]).size).toBe(103);
+      // Every cell of sizes x parts / 103 rounded by largest remainder; here no exchange is needed.
+      expect(byClass(parts.train.indices)).toEqual([37, 21, 12, 2]);
+      expect(byClass(parts.validation.indices)).toEqual([11, 6, 3, 1]);
+      expect(byClass(parts.test.indices)).toEqual([5, 3, 2, 0]);
     }
   });
 

@@ -51,6 +51,7 @@ describe.each(kinds)('state of %s', (_, build) => {
     const second = net();
     second.loadStateDict(modelState);
     const b = build(second);
+    b.lr = 7;
     b.loadStateDict({ tensors: saved.tensors, meta: JSON.parse(JSON.stringify(saved.meta)) as optim.OptimizerMeta });
     expect(b.lr).toBe(2 * half);
     b.lr = half;
