@@ -1,5 +1,16 @@
 import { describe, expect, it } from 'vitest';
-import { capture, crossEntropy, Generator, nn, optim, randn, tensor, tidy, type Tensor } from '../../src/index.js';
+import {
+  capture,
+  crossEntropy,
+  Generator,
+  memory,
+  nn,
+  optim,
+  randn,
+  tensor,
+  tidy,
+  type Tensor,
+} from '../../src/index.js';
 import { noise } from './particle.js';
 
 const kinds: [string, (model: nn.Module) => optim.SGD | optim.Adam][] = [
@@ -95,6 +106,30 @@ describe.each(kinds)('state of %s', (_, build) => {
 });
 
 describe('recorded steps', () => {
+  it('leave parameters without a gradient out, and ask for an eager step when they join', async () => {
+    const run = async (
+      wrap: <A extends unknown[], R>(fn: (...args: A) => R) => (...args: A) => R,
+    ): Promise<number[]> => {
+      const [used, late] = [nn.parameter(tensor([1, 2])), nn.parameter(tensor([3]))];
+      const optimizer = new optim.Adam([used, late], { lr: 0.1, clipGradNorm: 1 });
+      const step = wrap((x: Tensor, both: boolean) => {
+        const y = used.mul(x);
+        (both ? y.mul(late) : y).sum().backward();
+        optimizer.step();
+        optimizer.zeroGrad();
+      });
+      const x = tensor([0.5, -2]);
+      for (let i = 0; i < 3; i++) step(x, false);
+      if (wrap === (capture as unknown)) {
+        expect(() => step(x, true)).toThrow(/gradient has changed since the last step/);
+        optimizer.zeroGrad();
+      }
+      const [a, b] = await Promise.all([used.data('float32'), late.data('float32')]);
+      return [...a, ...b];
+    };
+    expect(await run(capture)).toEqual(await run((fn) => fn));
+  });
+
   it('refuse a change of the rate inside', () => {
     const model = net();
     const optimizer = new optim.SGD(model.parameters(), { lr: 0.1 });
@@ -107,5 +142,25 @@ describe('recorded steps', () => {
       step(x);
       step(x);
     }).toThrow(/learning rate cannot change inside/);
+  });
+});
+
+describe('memory', () => {
+  it('stays flat over steps, eager and recorded', async () => {
+    const model = net();
+    const optimizer = new optim.AdamW(model.parameters(), { lr: 0.01, clipGradNorm: 1 });
+    const [x, y] = batch(0);
+    const step = capture((a: Tensor, b: Tensor) => trainStep(model, optimizer, a, b));
+    const active = async (): Promise<number> => {
+      await x.ready();
+      return memory().active;
+    };
+    for (const body of [() => trainStep(model, optimizer, x, y), () => step(x, y)]) {
+      const once = (): void => tidy(() => void body());
+      for (let i = 0; i < 3; i++) once();
+      const before = await active();
+      for (let i = 0; i < 200; i++) once();
+      expect(await active()).toBe(before);
+    }
   });
 });
