@@ -58,6 +58,38 @@ describe('backward', () => {
     expect(values(x.grad)).toEqual([4]);
   });
 
+  test('adds in place only where nobody shares the gradient', () => {
+    const x = leaf([0]);
+    const y = leaf([0]);
+    const p = exp(x);
+    const q = exp(y);
+    const r = mul(p, f32([3]));
+    // One tensor flows to p and q; what r sends to p later must not reach q.
+    add(add(p, q), r).backward();
+    expect([values(x.grad), values(y.grad)]).toEqual([[4], [1]]);
+  });
+
+  test('disposes what a gradient function made for itself', () => {
+    const wasteful = defineOp<null>({
+      name: 'wasteful',
+      forward: ([a]) => exp(a!),
+      backward: ([g]) => {
+        exp(exp(g!));
+        return [exp(g!)];
+      },
+    });
+    const x = leaf([1]);
+    const step = () => {
+      const y = apply(wasteful, [x], null);
+      y.backward();
+      y.dispose();
+    };
+    step();
+    const before = memory('cpu').storages;
+    step();
+    expect(memory('cpu').storages).toBe(before);
+  });
+
   test('walks 100,000 ops without recursion', () => {
     const x = leaf([1, 1]);
     const one = f32([1, 1]);
