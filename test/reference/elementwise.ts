@@ -2,35 +2,39 @@ import { zip, type Ref } from './array.js';
 
 const TWO_OVER_SQRT_PI = 1.1283791670955126;
 
+/** exp(-a^2) without the rounding of the square: the square of a's first 24 bits is exact, what it misses is small. */
+function expMinusSquare(a: number): number {
+  const head = Math.fround(a);
+  return Math.exp(-head * head) * Math.exp(-(a - head) * (a + head));
+}
+
 /**
- * The error function: its Taylor series (all terms positive after factoring exp(-x^2)) where |x| < 2.5, else one minus the
- * continued fraction of erfc, evaluated backwards. Good to a few units of the last place.
+ * The error function: its Taylor series, summed from the small terms up, where |x| < 1, else one minus the continued fraction of
+ * erfc, evaluated backwards. Good to two units of the last place.
  */
 export function erfOf(x: number): number {
   if (Number.isNaN(x)) return NaN;
   const a = Math.abs(x);
   if (a >= 6) return Math.sign(x);
-  if (a < 2.5) {
-    let term = x;
-    let sum = x;
-    for (let n = 1; Math.abs(term) > Math.abs(sum) * 1e-18 && n < 200; n++) {
-      term *= (2 * x * x) / (2 * n + 1);
-      sum += term;
-    }
-    return TWO_OVER_SQRT_PI * Math.exp(-x * x) * sum;
+  if (a >= 1) return Math.sign(x) * (1 - erfcLarge(a));
+  let power = x;
+  const terms = [x];
+  for (let n = 1; n < 24; n++) {
+    power *= (-x * x) / n;
+    terms.push(power / (2 * n + 1));
   }
-  return Math.sign(x) * (1 - erfcLarge(a));
+  return TWO_OVER_SQRT_PI * terms.reduceRight((sum, term) => sum + term, 0);
 }
 
 function erfcLarge(a: number): number {
   let fraction = 0;
-  for (let k = 120; k >= 1; k--) fraction = k / 2 / (a + fraction);
-  return Math.exp(-a * a) / Math.sqrt(Math.PI) / (a + fraction);
+  for (let k = 400; k >= 1; k--) fraction = k / 2 / (a + fraction);
+  return expMinusSquare(a) / Math.sqrt(Math.PI) / (a + fraction);
 }
 
 /** 1 + erf(x) without cancellation for x far below 0. */
 function onePlusErf(x: number): number {
-  return x < -2.5 ? (x < -40 ? 0 : erfcLarge(-x)) : 1 + erfOf(x);
+  return x < -1 ? (x < -40 ? 0 : erfcLarge(-x)) : 1 + erfOf(x);
 }
 
 /** x * normal CDF(x); at -infinity 0 * infinity is NaN, as in PyTorch. */
