@@ -26,3 +26,14 @@ export const uniformOf = (word: number): number => (word >>> 8) * 2 ** -24;
 
 export const uniforms = (seed: bigint, offset: bigint, count: number): number[] =>
   philoxWords(seed, offset, count).map(uniformOf);
+
+/** Box and Muller: words (2k, 2k + 1) give elements 2k and 2k + 1, radius from the one in (0, 1], angle from the other. */
+export function normals(seed: bigint, offset: bigint, count: number): number[] {
+  const words = philoxWords(seed, offset, count + (count % 2));
+  return Array.from({ length: count }, (_, i) => {
+    const pair = i - (i % 2);
+    const radius = Math.sqrt(-2 * Math.log(((words[pair]! >>> 8) + 1) * 2 ** -24));
+    const angle = 2 * Math.PI * uniformOf(words[pair + 1]!);
+    return radius * (i % 2 === 0 ? Math.cos(angle) : Math.sin(angle));
+  });
+}
