@@ -80,7 +80,8 @@ function signatureOf(args: readonly unknown[], tensors: Tensor[]): string {
 /** What one bucket looked like when the recording began to use it, and at the end. */
 interface BucketMarks {
   bucket: GradBucket;
-  entry: Uint8Array;
+  /** null when the recording emptied the bucket before it looked */
+  entry: Uint8Array | null;
   end: Uint8Array;
 }
 
@@ -102,16 +103,16 @@ class Recording {
     this.writes.add(storage);
   }
 
-  touched(bucket: GradBucket): void {
+  touched(bucket: GradBucket, emptied: boolean): void {
     if (this.buckets.has(bucket)) return;
     const marks = bucket.marks();
-    this.buckets.set(bucket, { bucket, entry: marks, end: marks });
+    this.buckets.set(bucket, { bucket, entry: emptied ? null : marks, end: marks });
   }
 
   /** Whether the gradient buckets are as they were when this was recorded: a first gradient overwrites, a second adds. */
   fits(): boolean {
     for (const { bucket, entry } of this.buckets.values()) {
-      if (!bucket.isCurrent() || !bucket.hasMarks(entry)) return false;
+      if (!bucket.isCurrent() || (entry !== null && !bucket.hasMarks(entry))) return false;
     }
     return true;
   }

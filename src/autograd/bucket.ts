@@ -14,7 +14,8 @@ const alignment = 16;
 
 /** Hears which buckets a recording uses. */
 export interface BucketObserver {
-  touched(bucket: GradBucket): void;
+  /** `emptied`: its marks are about to be forgotten, so what they were does not matter. */
+  touched(bucket: GradBucket, emptied: boolean): void;
 }
 let observer: BucketObserver | null = null;
 export function observeBuckets(next: BucketObserver | null): void {
@@ -91,20 +92,20 @@ export class GradBucket {
 
   /** Whether a gradient has arrived since the bucket was last marked empty. */
   present(i: number): boolean {
-    if (observer !== null) observer.touched(this);
+    if (observer !== null) observer.touched(this, false);
     return this.flags[i] === 1;
   }
 
   /** Forgets all gradients without touching memory: the next ones overwrite. */
   markEmpty(): void {
-    if (observer !== null) observer.touched(this);
+    if (observer !== null) observer.touched(this, true);
     this.flags.fill(0);
     for (const param of this.params) if (param.meta !== null) param.meta.own = null;
   }
 
   /** Forgets one gradient. */
   clear(i: number): void {
-    if (observer !== null) observer.touched(this);
+    if (observer !== null) observer.touched(this, false);
     this.flags[i] = 0;
   }
 

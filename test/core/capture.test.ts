@@ -87,6 +87,21 @@ describe('capture', () => {
     f.dispose();
   });
 
+  test('a step that empties its bucket first needs one recording', () => {
+    const w = keep(leaf([1, 2]));
+    const bucket = new GradBucket([w]);
+    const f = capture((a: Tensor) => {
+      bucket.markEmpty();
+      sum(mul(w, a)).backward();
+    });
+    for (const x of [1, 2, 3]) {
+      f(f32([x, x]));
+      expect(values(w.grad)).toEqual([x, x]);
+    }
+    expect(f.recordings).toBe(1);
+    f.dispose();
+  });
+
   test('gradients of arguments reach the caller', () => {
     const f = capture((a: Tensor) => void sum(mul(a, a)).backward());
     const x = leaf([1, 2]);

@@ -5,6 +5,7 @@ import * as native from '../../src/addon.ops.js';
 import {
   AddonLoadError,
   device,
+  Device,
   DeviceError,
   dtypes,
   DTypeError,
@@ -23,6 +24,7 @@ import {
   WarploomError,
 } from '../../src/index.js';
 import { fromNative } from '../../src/errors.js';
+import { Storage } from '../../src/storage.js';
 import { resultTypeWithNumber } from '../../src/dtype.js';
 import { add, exp, f32, f64, leaf, mul, reshape, sum, values } from './support.js';
 
@@ -123,6 +125,21 @@ describe('errors', () => {
     expect(() => device('toaster')).toThrow(/toaster.*cpu/);
     expect(device('cpu')).toBe(device('cpu:0'));
     expect(device('auto').type).toMatch(/cpu|cuda/);
+  });
+
+  test('tensors on two devices are not mixed, scalars neither', () => {
+    const elsewhere = new Device(9, 'fake:1');
+    for (const shape of [[1], []]) {
+      const t = new Tensor(new Storage(-1, elsewhere, 4), shape, shape, 0, 'float32', true);
+      let error: unknown;
+      try {
+        add(f32([1]), t);
+      } catch (e) {
+        error = e;
+      }
+      expect(error).toBeInstanceOf(DeviceError);
+      expect((error as Error).message).toMatch(/\[add\].*cpu and fake:1/);
+    }
   });
 
   test('the loader says what it tried', () => {
