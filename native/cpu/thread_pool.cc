@@ -1,13 +1,8 @@
 #include "cpu/thread_pool.h"
 
-#include <linux/futex.h>
 #include <pthread.h>
-#include <sched.h>
-#include <sys/syscall.h>
 #include <time.h>
-#include <unistd.h>
 
-#include <climits>
 #include <cstdio>
 #include <exception>
 #include <mutex>
@@ -16,21 +11,12 @@
 #include <utility>
 #include <vector>
 
+#include "engine/futex.h"
+
 namespace warploom::cpu {
 namespace {
 
 constexpr int64_t kSpinNanoseconds = 50'000;
-
-// A futex rather than std::condition_variable, whose symbol versions would raise the floor of the C++ library we run
-// on.
-void futexWait(std::atomic<uint32_t>* word, uint32_t expected) {
-  static_assert(sizeof(std::atomic<uint32_t>) == sizeof(uint32_t), "a futex is a plain 32-bit word");
-  syscall(SYS_futex, reinterpret_cast<uint32_t*>(word), FUTEX_WAIT_PRIVATE, expected, nullptr, nullptr, 0);
-}
-
-void futexWake(std::atomic<uint32_t>* word, int count) {
-  syscall(SYS_futex, reinterpret_cast<uint32_t*>(word), FUTEX_WAKE_PRIVATE, count, nullptr, nullptr, 0);
-}
 
 void pauseCpu() {
 #if defined(__x86_64__)

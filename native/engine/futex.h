@@ -3,10 +3,8 @@
 #pragma once
 
 #include <atomic>
-#include <cerrno>
 #include <climits>
 #include <cstdint>
-#include <ctime>
 
 #include <linux/futex.h>
 #include <sys/syscall.h>
@@ -16,11 +14,12 @@ namespace warploom {
 
 // Sleeps while *word == expected. May return early; the caller checks its condition again.
 inline void futexWait(std::atomic<uint32_t>* word, uint32_t expected) {
+  static_assert(sizeof(std::atomic<uint32_t>) == sizeof(uint32_t), "a futex is a plain 32-bit word");
   syscall(SYS_futex, reinterpret_cast<uint32_t*>(word), FUTEX_WAIT_PRIVATE, expected, nullptr, nullptr, 0);
 }
 
-inline void futexWakeAll(std::atomic<uint32_t>* word) {
-  syscall(SYS_futex, reinterpret_cast<uint32_t*>(word), FUTEX_WAKE_PRIVATE, INT_MAX, nullptr, nullptr, 0);
+inline void futexWake(std::atomic<uint32_t>* word, int count = INT_MAX) {
+  syscall(SYS_futex, reinterpret_cast<uint32_t*>(word), FUTEX_WAKE_PRIVATE, count, nullptr, nullptr, 0);
 }
 
 }  // namespace warploom

@@ -64,7 +64,7 @@ uint64_t Stream::publish() {
   published_.store(tail_, std::memory_order_seq_cst);
   if (parked_.load(std::memory_order_seq_cst) != 0) {
     parked_.store(0, std::memory_order_seq_cst);
-    futexWakeAll(&parked_);
+    futexWake(&parked_);
   }
   return tail_;
 }
@@ -84,7 +84,7 @@ void Stream::drain() {
 
 void Stream::wakeProducer() {
   waiting_.store(0, std::memory_order_seq_cst);
-  futexWakeAll(&waiting_);
+  futexWake(&waiting_);
 }
 
 bool Stream::waitForWork(uint64_t position) {
@@ -141,7 +141,7 @@ void Stream::stop() {
   stopping_.store(true, std::memory_order_seq_cst);
   context_.cancel();
   parked_.store(0, std::memory_order_seq_cst);
-  futexWakeAll(&parked_);
+  futexWake(&parked_);
   thread_.join();
 }
 
