@@ -1,5 +1,22 @@
 /** The public surface, nothing else. */
-export * from './errors.js';
+export {
+  AddonLoadError,
+  AutogradError,
+  CaptureError,
+  CudaDriverError,
+  DeviceError,
+  DeviceLostError,
+  DisposedError,
+  DTypeError,
+  FormatError,
+  IndexError,
+  InPlaceError,
+  NotSupportedError,
+  OutOfMemoryError,
+  ShapeError,
+  WarploomError,
+} from './errors.js';
+export type { ErrorCode, ErrorDetails } from './errors.js';
 export { dtypes, isDType, itemSize, promoteTypes, promotionTable, resultType } from './dtype.js';
 export type { DType, TypedArray, TypedArrays } from './dtype.js';
 export { configureCpu, defaultDevice, Device, device, devices, setDefaultDevice } from './device.js';
