@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { arrayDataset, DataLoader, Dataset, Subset, tidy, type SampleContext, type Tensor } from '../../src/index.js';
+import { covers } from '../harness/surface.js';
 
 const numbers = arrayDataset({
   x: { data: Float32Array.from({ length: 22 }, (_, i) => i), shape: [2] },
@@ -21,6 +22,7 @@ describe('arrayDataset', () => {
     expect(() => arrayDataset({ a: { data: labelsOf(5), shape: [2] } })).toThrow(/no multiple/);
     expect(() => numbers.get(11)).toThrow(/outside \[0, 11\)/);
     expect(() => new Subset(numbers, Int32Array.of(0, 11))).toThrow(/outside/);
+    for (const name of ['ArrayDataset', 'arrayDataset', 'Subset']) covers(name);
   });
 });
 
@@ -84,6 +86,7 @@ describe('DataLoader', () => {
     second.loadState(state);
     expect(await labels(second)).toEqual(epochs[1]!.slice(1));
     expect(second.state).toEqual({ epoch: 2, position: 0 });
+    covers('DataLoader');
   });
 
   it('begins the same epoch again when a loop was left early', async () => {
@@ -142,6 +145,7 @@ describe('DataLoader', () => {
     expect(await draws(3, 0, 1)).toEqual(base);
     expect(await draws(4, 1, 1)).not.toEqual(base);
     expect(await draws(4, 0, 2)).not.toEqual(base);
+    for (const name of ['Dataset', 'SampleContext']) covers(name);
   });
 
   it('follows arrays and numbers with its dtypes, or those asked for', async () => {

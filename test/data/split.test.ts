@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { arrayDataset, splitDataset, type Dataset } from '../../src/index.js';
+import { covers } from '../harness/surface.js';
 
 /** 103 samples of classes 0 to 3 with 53, 30, 17 and 3 members, sorted by class as real files are. */
 const counts = [53, 30, 17, 3];
@@ -38,6 +39,7 @@ describe('splitDataset', () => {
       expect(byClass(parts.validation.indices)).toEqual([11, 6, 3, 1]);
       expect(byClass(parts.test.indices)).toEqual([5, 3, 2, 0]);
     }
+    covers('splitDataset');
   });
 
   it('finds a table of counts where plain rounding has none', () => {

@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { Generator, nn, ones, tensor, type Tensor } from '../../src/index.js';
+import { covers } from '../harness/surface.js';
 
 const { init } = nn;
 const values = async (t: Tensor): Promise<number[]> => Array.from(await t.data(), Number);
@@ -110,6 +111,7 @@ describe('init', () => {
     expect(await values(t)).toEqual(new Array(12).fill(0));
     expect(() => init.zeros_(ones([1]).expand([4]))).toThrow(/repeats elements/);
     expect(() => init.xavierUniform_(ones([4]))).toThrow(/at least two dims/);
+    covers('nn.init');
   });
 });
 
@@ -135,6 +137,8 @@ describe('layers', () => {
     expect(new nn.Linear(5, 3, { bias: false }).forward(x).shape).toEqual([2, 2, 5, 3]);
     expect(new nn.LayerNorm([5, 5]).forward(x).shape).toEqual(x.shape);
     expect(new nn.Embedding(4, 6).forward(tensor([[0, 3]], { dtype: 'int32' })).shape).toEqual([1, 2, 6]);
+    for (const name of ['nn.Conv2d', 'nn.Embedding', 'nn.Flatten', 'nn.LayerNorm', 'nn.Linear', 'nn.MaxPool2d'])
+      covers(name);
   });
 
   it('activations are their functions', async () => {
@@ -147,6 +151,7 @@ describe('layers', () => {
     expect((await values(new nn.GELU().forward(x)))[0]).toBeCloseTo(-0.15865526, 6);
     expect((await values(new nn.GELU({ approximate: 'tanh' }).forward(x)))[0]).toBeCloseTo(-0.15880801, 6);
     expect((await values(new nn.Softmax(0).forward(x))).reduce((sum, v) => sum + v, 0)).toBeCloseTo(1, 6);
+    for (const name of ['nn.GELU', 'nn.ReLU', 'nn.Sigmoid', 'nn.Softmax', 'nn.Tanh']) covers(name);
   });
 
   it('dropout draws from its own generator', async () => {
@@ -156,6 +161,7 @@ describe('layers', () => {
     expect(await draw(1)).toEqual(await draw(1));
     expect(await draw(1)).not.toEqual(await draw(2));
     expect(new Set(await draw(1))).toEqual(new Set([0, Math.fround(4 / 3)]));
+    covers('nn.Dropout');
   });
 
   it('refuse sizes that make no sense', () => {
@@ -208,5 +214,6 @@ describe("MultiheadAttention against PyTorch's", () => {
     (await values(module.in_proj_weight.grad!)).forEach((v, i) =>
       expect(v).toBeCloseTo(frozen[kind].gradient.values[i]!, 9),
     );
+    covers('nn.MultiheadAttention');
   });
 });

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { nn, noGrad, ones, tensor, tidy, zeros, type Tensor } from '../../src/index.js';
+import { covers } from '../harness/surface.js';
 
 class Block extends nn.Module {
   ln1 = new nn.LayerNorm(8);
@@ -67,6 +68,7 @@ describe('names', () => {
       ['3.weight', [2, 4]],
       ['3.bias', [2]],
     ]);
+    for (const name of ['nn.Module', 'nn.ModuleList', 'nn.Sequential']) covers(name);
   });
 
   it('of a shared parameter: once among the parameters, twice in the state', () => {
@@ -103,6 +105,7 @@ describe('names', () => {
     ]);
     loose.freeze();
     expect(loose.parameters()).toHaveLength(5);
+    covers('nn.ModuleDict');
   });
 });
 
@@ -201,6 +204,7 @@ describe('to', () => {
     const layer = tidy(() => new nn.Linear(2, 2));
     tidy(() => void layer.to('float64'));
     expect([...(await layer.weight.data('float64'))]).toHaveLength(4);
+    covers('nn.parameter');
   });
 });
 

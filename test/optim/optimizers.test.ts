@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { nn, optim, tensor, type DType, type Tensor } from '../../src/index.js';
 import { adamStep, clip, noise, particle, sgdStep, type AdamRule, type Particle, type SgdRule } from './particle.js';
+import { covers } from '../harness/surface.js';
 
 /** Sizes around the vector width and the bucket's alignment. */
 const SHAPES = [[3], [16], [5, 7], [], [33]];
@@ -72,6 +73,7 @@ describe.each(['float64', 'float32'] as const)('updates in %s', (dtype) => {
       particles.forEach((x, i) => sgdStep(x, grads[i]!, rule));
     }
     await compare(params, particles, tolerance);
+    covers('optim.SGD');
   });
 
   it.each(adamRules)('%s', async (_, rule) => {
@@ -84,6 +86,7 @@ describe.each(['float64', 'float32'] as const)('updates in %s', (dtype) => {
       particles.forEach((x, i) => adamStep(x, grads[i]!, rule));
     }
     await compare(params, particles, tolerance);
+    for (const name of ['optim.Adam', 'optim.AdamW']) covers(name);
   });
 });
 
@@ -111,6 +114,7 @@ describe('groups', () => {
       particles.forEach((x, i) => sgdStep(x, grads[i]!, rules[i]!));
     }
     await compare(params, particles);
+    for (const name of ['optim.Optimizer', 'optim.ParamGroup']) covers(name);
   });
 
   it('mix dtypes', async () => {
@@ -249,6 +253,7 @@ describe('clipping', () => {
     }
     expect(params.at(-1)!.grad).toBeNull();
     expect(() => optim.clipGradNorm_(params, -1)).toThrow(/at least 0/);
+    covers('optim.clipGradNorm_');
   });
 });
 

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { nn, optim, zeros } from '../../src/index.js';
+import { covers } from '../harness/surface.js';
 
 const { cosineAnnealing, stepDecay } = optim;
 const sgd = (...rates: number[]): optim.SGD =>
@@ -18,10 +19,12 @@ describe('schedules', () => {
   it('rises linearly before the cosine', () => {
     const rates = [0, 1, 2, 3, 4, 8].map((step) => cosineAnnealing(1, step, { tMax: 8, warmup: 4 }));
     [0.2, 0.4, 0.6, 0.8, 1, 0].forEach((want, i) => expect(rates[i]).toBeCloseTo(want, 12));
+    covers('optim.cosineAnnealing');
   });
 
   it('decays in steps', () => {
     expect([0, 2, 3, 5, 6].map((step) => stepDecay(8, step, { stepSize: 3, gamma: 0.5 }))).toEqual([8, 8, 4, 4, 2]);
+    covers('optim.stepDecay');
   });
 
   it('scales every group from its own rate, and continues from a saved state', () => {
@@ -37,6 +40,7 @@ describe('schedules', () => {
     resumed.step();
     expect(other.paramGroups[0]!.lr).toBeCloseTo(0.01, 12);
     expect(() => new optim.StepLR(sgd(1), { stepSize: 2 }).loadStateDict(state)).toThrow(/2 groups, the optimizer 1/);
+    for (const name of ['optim.LRScheduler', 'optim.StepLR']) covers(name);
   });
 
   it('starts the warmup with the first step', () => {
@@ -47,5 +51,6 @@ describe('schedules', () => {
     expect(optimizer.lr).toBe(0.5);
     expect(() => new optim.CosineAnnealingLR(optimizer, { tMax: 2, warmup: 3 })).toThrow(/warmup 3 and tMax 2/);
     expect(() => new optim.StepLR(optimizer, { stepSize: 0 })).toThrow(/stepSize/);
+    covers('optim.CosineAnnealingLR');
   });
 });
