@@ -1,11 +1,15 @@
 /** Memory of tensors outside every scope: when finalizers must get a chance to run, and when to warn that they get none. */
+import { addon } from './addon.js';
+import { openedDevices } from './device.js';
 import { CaptureError } from './errors.js';
 import { collectGarbage, setPressureHandler, unscopedUsage } from './storage.js';
 
 /** Growth in bytes of unscoped tensors at which an await of ours also waits for the event loop, where finalizers run. */
 export const yieldThreshold = 64 * 2 ** 20;
-/** Bytes made without any turn of the event loop that call for a word of warning. */
+/** Bytes made without any turn of the event loop that call for a word of warning; half of a device's limit does, too. */
 const warnThreshold = 1024 * 2 ** 20;
+/** How often the limit is looked up. */
+const checkStep = 16 * 2 ** 20;
 
 let recording = false;
 export function setRecording(value: boolean): void {
@@ -30,18 +34,21 @@ export function refuseInCapture(op: string): void {
 let atTurn = 0;
 let turnAwaited = false;
 let warned = false;
+let nextCheck = checkStep;
 
 setPressureHandler((bytes) => {
   const growth = bytes - atTurn;
-  if (growth < yieldThreshold) return;
+  if (growth < nextCheck) return;
+  nextCheck = growth + checkStep;
   if (!turnAwaited) {
     turnAwaited = true;
     setImmediate(() => {
       turnAwaited = false;
       atTurn = unscopedUsage();
+      nextCheck = checkStep;
     }).unref();
   }
-  if (growth > warnThreshold && !warned) {
+  if (!warned && growth > Math.min(warnThreshold, smallestLimit() / 2)) {
     warned = true;
     process.emitWarning(
       `${Math.round(bytes / 2 ** 20)} MiB of tensors were made in synchronous code outside any tidy(). The garbage ` +
@@ -50,6 +57,12 @@ setPressureHandler((bytes) => {
     );
   }
 });
+
+function smallestLimit(): number {
+  let limit = Infinity;
+  for (const { id } of openedDevices()) limit = Math.min(limit, addon().memory(id).limit);
+  return limit;
+}
 
 /** Bytes that the last collection left in use. */
 let afterCollection = 0;
