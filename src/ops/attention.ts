@@ -43,7 +43,7 @@ export function scaledDotProductAttention(q: Tensor, k: Tensor, v: Tensor, optio
   }
   const { causal = false, mask = null } = options;
   const scale = options.scale ?? 1 / Math.sqrt(E!);
-  let scores = mul(matmul(q, transpose(k, -2, -1)), scale);
+  let scores = matmul(mul(q, scale), transpose(k, -2, -1));
   let visible: Tensor | null = null;
   if (mask?.dtype === 'bool') visible = mask;
   else if (mask && (mask.dtype === 'float32' || mask.dtype === 'float64')) scores = add(scores, mask);

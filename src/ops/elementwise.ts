@@ -2,6 +2,7 @@
 import * as native from '../addon.ops.js';
 import { apply } from '../apply.js';
 import { defineOp, type OpDefinition } from '../autograd/define.js';
+import { NotSupportedError } from '../errors.js';
 import { Tensor } from '../tensor.js';
 import { add, div, mul, sub } from './arithmetic.js';
 import { le, where } from './compare.js';
@@ -148,7 +149,7 @@ export interface GeluOptions {
 export function gelu(x: Tensor, { approximate = 'none' }: GeluOptions = {}): Tensor {
   requireFloat('gelu', x);
   if (approximate !== 'none' && approximate !== 'tanh') {
-    throw dtypeError('gelu', `approximate must be 'none' or 'tanh', got ${String(approximate)}.`);
+    throw new NotSupportedError(`approximate must be 'none' or 'tanh', got ${String(approximate)}`, { op: 'gelu' });
   }
   return apply(approximate === 'tanh' ? geluTanhOp : geluOp, [x], null);
 }

@@ -15,4 +15,5 @@ export * from './norm.js';
 export * from './pool.js';
 export { argmax, argmin, max, mean, min, sum, type ReduceOptions } from './reduce.js';
 export { logSoftmax, softmax } from './softmax.js';
+export type { Dims, Operand } from './support.js';
 export * from './view.js';

@@ -88,7 +88,7 @@ opCase<GeluParams>({
     {
       title: 'an approximation that does not exist',
       call: (device) => wl.gelu(wl.zeros([2], { device }), { approximate: 'fast' as 'tanh' }),
-      error: 'DTypeError',
+      error: 'NotSupportedError',
       says: [/fast/],
     },
   ],
