@@ -1,5 +1,5 @@
 /** Modules that hold modules. */
-import { IndexError } from '../errors.js';
+import { IndexError, NotSupportedError } from '../errors.js';
 import type { Tensor } from '../tensor.js';
 import { Module, type Layer } from './module.js';
 
