@@ -43,7 +43,10 @@ export class ModuleList<M extends Module = Layer> extends Module implements Iter
   }
 
   override forward(): never {
-    throw new TypeError('holds modules and computes nothing: call its items, or use Sequential');
+    throw new NotSupportedError('it holds modules and computes nothing', {
+      op: 'ModuleList',
+      hint: 'Call its items, or use Sequential.',
+    });
   }
 }
 
@@ -82,7 +85,10 @@ export class ModuleDict<M extends Module = Layer> extends Module {
   }
 
   override forward(): never {
-    throw new TypeError('holds modules and computes nothing: call its items');
+    throw new NotSupportedError('it holds modules and computes nothing', {
+      op: 'ModuleDict',
+      hint: 'Call its items.',
+    });
   }
 }
 
