@@ -10,6 +10,7 @@ import {
   ConfusionMatrix,
   crossEntropy,
   device as openDevice,
+  DeviceError,
   fit,
   manualSeed,
   optim,
@@ -25,7 +26,9 @@ import { parseOptions, USAGE, UsageError, type DigitsOptions } from './digits/op
 import { digitsReport, mostWrong } from './digits/report.js';
 
 const BATCH = 64;
-const RATE = 1e-3;
+const RATE = 2e-3;
+/** where the cosine ends: a hundredth of where it starts */
+const LAST_RATE = RATE / 100;
 const PATIENCE = 2;
 
 function printFigures(confusion: ConfusionMatrix): void {
@@ -52,7 +55,10 @@ async function train(options: DigitsOptions, device: Device): Promise<void> {
   manualSeed(seed);
   const model = digitsModel().to(device);
   const optimizer = new optim.Adam(model.namedParameters(), { lr: RATE });
-  const schedule = new optim.CosineAnnealingLR(optimizer, { tMax: epochs * Math.ceil(parts.train.length / BATCH) });
+  const schedule = new optim.CosineAnnealingLR(optimizer, {
+    tMax: epochs * Math.ceil(parts.train.length / BATCH),
+    etaMin: LAST_RATE,
+  });
 
   const history = await fit(model, {
     train: parts.train,
@@ -101,7 +107,7 @@ async function train(options: DigitsOptions, device: Device): Promise<void> {
     epochs,
     'batch size': BATCH,
     optimizer: 'Adam',
-    'learning rate': `${RATE}, cosine to 0`,
+    'learning rate': `${RATE}, cosine to ${LAST_RATE}`,
     dropout: 0.3,
     patience: PATIENCE,
     steps: capture ? 'recorded and replayed' : 'eager',
@@ -134,6 +140,6 @@ try {
   await main();
 } catch (error) {
   if (error instanceof UsageError) console.error(`${error.message}\n\n${USAGE}`);
-  else console.error(error);
+  else console.error(error instanceof DeviceError ? error.message : error);
   process.exitCode = error instanceof UsageError ? 2 : 1;
 }

@@ -49,16 +49,27 @@ function quote(text: string): string {
   return JSON.stringify(text.length > 80 ? `${text.slice(0, 77)}...` : text);
 }
 
-/** The place after the string that opens at `from`. Not a regular expression: those run out of stack on hostile lengths. */
+/** The deepest a header nests: the root, a tensor, its list of sizes. */
+const MAX_DEPTH = 3;
+
+/**
+ * The place after the string that opens at `from`; the text's length when it never closes. Not a regular expression: those run out of
+ * stack on hostile lengths.
+ */
 function stringEnd(text: string, from: number): number {
   let at = from + 1;
-  for (let code = text.charCodeAt(at); code !== 0x22; code = text.charCodeAt(at)) at += code === 0x5c ? 2 : 1;
-  return at + 1;
+  while (at < text.length) {
+    const code = text.charCodeAt(at);
+    if (code === 0x22) return at + 1;
+    at += code === 0x5c ? 2 : 1;
+  }
+  return text.length;
 }
 
 /**
- * Walks text that JSON.parse has accepted and refuses what it hides: equal keys in one object, numbers that are not
- * plain digits, strings with lone surrogates.
+ * Walks the text ahead of JSON.parse and refuses what that hides or chokes on: equal keys in one object, numbers that are not plain
+ * digits, strings with lone surrogates, deep nesting (which would cost it gigabytes). Stops early only where the text is no JSON at all,
+ * and leaves saying so to JSON.parse.
  */
 function refuseHiddenFaults(text: string, fail: (what: string) => never): void {
   const number = /[\d.eE+-]+/y;
@@ -69,7 +80,11 @@ function refuseHiddenFaults(text: string, fail: (what: string) => never): void {
     const code = text[at]!;
     if (code === '"') {
       const end = stringEnd(text, at);
-      pending = JSON.parse(text.slice(at, end)) as string;
+      try {
+        pending = JSON.parse(text.slice(at, end)) as string;
+      } catch {
+        return;
+      }
       if (/\p{Surrogate}/u.test(pending)) fail(`the string ${quote(pending)} holds half a surrogate pair`);
       at = end;
       continue;
@@ -84,12 +99,14 @@ function refuseHiddenFaults(text: string, fail: (what: string) => never): void {
       continue;
     }
     if (code === ':') {
-      const open = keys[keys.length - 1]!;
+      const open = keys[keys.length - 1];
+      if (!open) return;
       if (open.has(pending)) fail(`the key ${quote(pending)} occurs twice in one object`);
       open.add(pending);
-    } else if (code === '{') keys.push(new Set());
-    else if (code === '[') keys.push(null);
-    else if (code === '}' || code === ']') keys.pop();
+    } else if (code === '{' || code === '[') {
+      if (keys.length === MAX_DEPTH) fail(`the header nests deeper than ${MAX_DEPTH} levels`);
+      keys.push(code === '{' ? new Set() : null);
+    } else if (code === '}' || code === ']') keys.pop();
     at++;
   }
 }
@@ -175,13 +192,13 @@ export function parseHeader(json: Uint8Array, fileBytes: number, source: string)
   } catch {
     fail('the header is not valid UTF-8');
   }
+  refuseHiddenFaults(text, fail);
   let root: unknown;
   try {
     root = JSON.parse(text);
   } catch (error) {
     fail(`the header is not valid JSON (${(error as Error).message.slice(0, 120)})`);
   }
-  refuseHiddenFaults(text, fail);
 
   let metadata = Object.create(null) as Record<string, string>;
   const entries: HeaderEntry[] = [];

@@ -10,6 +10,7 @@ import {
   saveSafetensors,
   serializeSafetensors,
   tensor,
+  writeAtomic,
 } from '../../src/index.js';
 
 /** A file from any header text and any data. */
@@ -39,7 +40,12 @@ const hostile: [name: string, bytes: Uint8Array, says: RegExp][] = [
   ['JSON cut short', file('{"a":'), /not valid JSON/],
   ['two objects', file('{}{}'), /not valid JSON/],
   ['invalid UTF-8', file(new Uint8Array([0x7b, 0x22, 0xff, 0x22, 0x7d])), /not valid UTF-8/],
-  ['deep nesting', file(`{"a":${'['.repeat(100_000)}`), /not valid JSON/],
+  ['deep nesting', file(`{"a":${'['.repeat(10_000_000)}`), /nests deeper than 3 levels/],
+  ['deep nesting that closes', file(`{"a":${'['.repeat(1000)}${']'.repeat(1000)}}`), /nests deeper than 3 levels/],
+  ['a string that never ends', file(`{"${'a'.repeat(1_000_000)}`), /not valid JSON/],
+  ['an escape at the end', file('{"a\\'), /not valid JSON/],
+  ['a colon first', file('{:}'), /not valid JSON/],
+  ['brackets crossed', file('{"a":[}]'), /not valid JSON/],
   ['a tensor twice', file(`{"a":${entry('U8', '[1]', 0, 1)},"a":${entry('U8', '[1]', 1, 2)}}`, 2), /"a" occurs twice/],
   [
     'a tensor twice, once escaped',
@@ -231,8 +237,8 @@ describe('round trips', () => {
     const a = tensor([1, 2]);
     const b = tensor([true]);
     const c = tensor([3n]);
-    const one = await serializeSafetensors({ a, b, c }, { metadata: { x: '1', y: '2' } });
-    const two = await serializeSafetensors({ c, b, a }, { metadata: { y: '2', x: '1' } });
+    const one = await serializeSafetensors({ a, b, c, d: a }, { metadata: { x: '1', y: '2' } });
+    const two = await serializeSafetensors({ d: a, c, b, a }, { metadata: { y: '2', x: '1' } });
     expect(Buffer.from(one).equals(Buffer.from(two))).toBe(true);
     expect(new DataView(one.buffer).getBigUint64(0, true) % 8n).toBe(0n);
   });
@@ -248,6 +254,11 @@ describe('round trips', () => {
     const gone = tensor([2]);
     gone.dispose();
     await expect(saveSafetensors(path, { a: gone })).rejects.toThrow();
+    const halfway = function* (): Generator<Uint8Array> {
+      yield new Uint8Array(100_000);
+      throw new Error('no more');
+    };
+    await expect(writeAtomic(path, halfway())).rejects.toThrow('no more');
     expect(await (await loadSafetensors(path))['a']!.item()).toBe(1);
     expect((await readdir(folder)).filter((name) => name.endsWith('.tmp'))).toEqual([]);
   });

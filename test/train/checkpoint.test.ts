@@ -95,6 +95,38 @@ describe('resuming', () => {
     expect(await fingerprint(again.model)).toBe(await fingerprint(model));
   });
 
+  it('keeps the best weights of earlier epochs, and stays ended after early stopping', async () => {
+    const run = (): ReturnType<typeof toyRun> => {
+      const made = toyRun();
+      made.optimizer.lr = 0.05;
+      Object.assign(made.options, { epochs: 60, earlyStopping: { patience: 3 } });
+      return made;
+    };
+    const whole = run();
+    const expected = await fit(whole.model, whole.options);
+    expect(expected.stopped).toBe('early');
+
+    const checkpoint = { dir: folder };
+    const stopAt = expected.bestEpoch! * 5 + 7;
+    const controller = new AbortController();
+    const first = run();
+    await fit(first.model, {
+      ...first.options,
+      checkpoint,
+      signal: controller.signal,
+      callbacks: [{ onStep: ({ totalSteps }) => (totalSteps === stopAt ? controller.abort() : undefined) }],
+    });
+    for (const more of [true, false]) {
+      const again = run();
+      let steps = 0;
+      const callbacks = [{ onStep: () => void steps++ }];
+      const history = await fit(again.model, { ...again.options, checkpoint, resume: true, callbacks });
+      expect(timeless(history)).toEqual(timeless(expected));
+      expect(await fingerprint(again.model)).toBe(await fingerprint(whole.model));
+      expect(steps > 0).toBe(more);
+    }
+  });
+
   it('starts anew in an empty folder, and without resume clears older checkpoints', async () => {
     const { model, options } = toyRun();
     const history = await fit(model, {

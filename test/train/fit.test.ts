@@ -6,6 +6,7 @@ import {
   evaluate,
   fit,
   memory,
+  nn,
   noGrad,
   optim,
   predict,
@@ -67,6 +68,16 @@ describe('history', () => {
       if (row.indexOf(Math.max(...row)) === sample.label.data[0]) right++;
     }
     expect(right / 50).toBe(whole['accuracy']);
+  });
+
+  it('weighs the last, smaller batch by its size in training too', async () => {
+    const { options } = toyRun();
+    const model = new nn.Linear(8, 3);
+    const still = new optim.SGD(model.parameters(), { lr: 0 });
+    const { epochs } = await fit(model, { ...options, optimizer: still, epochs: 1 });
+    const all = await evaluate(model, options.train, { loss: options.loss, metrics: ['accuracy'], batchSize: 150 });
+    expect(epochs[0]!.loss).toBeCloseTo(all['loss']!, 5);
+    expect(epochs[0]!.accuracy).toBeCloseTo(all['accuracy']!, 6);
   });
 
   it('takes metrics of your own', async () => {
@@ -241,6 +252,25 @@ describe('watching a run', () => {
       for (const spy of written) expect(spy).not.toHaveBeenCalled();
     } finally {
       for (const spy of written) spy.mockRestore();
+    }
+  });
+});
+
+describe('progress', () => {
+  it('draws a bar on standard error where that is a terminal, unless told not to', async () => {
+    const before = Object.getOwnPropertyDescriptor(process.stderr, 'isTTY');
+    const written = vi.spyOn(process.stderr, 'write').mockReturnValue(true);
+    try {
+      Object.defineProperty(process.stderr, 'isTTY', { value: true, configurable: true });
+      const { model, options } = toyRun();
+      await fit(model, { ...options, epochs: 1, progress: false });
+      expect(written).not.toHaveBeenCalled();
+      await fit(model, { ...options, epochs: 1 });
+      expect(written.mock.calls.map(([text]) => String(text)).join('')).toMatch(/epoch 1\/1 \[.*\d\/5 loss/);
+    } finally {
+      written.mockRestore();
+      if (before) Object.defineProperty(process.stderr, 'isTTY', before);
+      else delete (process.stderr as { isTTY?: boolean }).isTTY;
     }
   });
 });
