@@ -36,7 +36,15 @@ async function passes(command: string, args: readonly string[], env: Record<stri
 
 /** Configures and builds the native tests with sanitizers in a folder of their own, and runs them. */
 async function sanitized(folder: string, sanitizers: string, env: Record<string, string>): Promise<Totals> {
-  const configure = ['-S', '.', '-B', folder, `-DWARPLOOM_SANITIZE=${sanitizers}`, '-DWARPLOOM_TESTS=ON', '-DCMAKE_CXX_FLAGS_RELEASE=-O1'];
+  const configure = [
+    '-S',
+    '.',
+    '-B',
+    folder,
+    `-DWARPLOOM_SANITIZE=${sanitizers}`,
+    '-DWARPLOOM_TESTS=ON',
+    '-DCMAKE_CXX_FLAGS_RELEASE=-O1',
+  ];
   if (!(await passes('cmake', configure))) return { passed: 0, failed: 1, skipped: 0 };
   if (!(await passes('cmake', ['--build', folder, '-j', '2']))) return { passed: 0, failed: 1, skipped: 0 };
   return runNative(folder, env);
@@ -46,7 +54,9 @@ async function sanitized(folder: string, sanitizers: string, env: Record<string,
 async function digitsLines(): Promise<boolean> {
   const out = mkdtempSync(join(tmpdir(), 'warploom-digits-'));
   try {
-    const done = await start('npm', ['run', '-s', 'digits', '--', '--device', 'cpu', '--epochs', '1', '--out', out], { timeoutSeconds: 300 });
+    const done = await start('npm', ['run', '-s', 'digits', '--', '--device', 'cpu', '--epochs', '1', '--out', out], {
+      timeoutSeconds: 300,
+    });
     const wanted = [
       /^device: cpu$/m,
       /^trained: \d+ epochs in [\d.]+ s$/m,
@@ -74,7 +84,9 @@ await step('native tests under ASan and UBSan', () =>
     UBSAN_OPTIONS: 'print_stacktrace=1:halt_on_error=1',
   }),
 );
-await step('native tests under TSan', () => sanitized('build-tsan', 'thread', { TSAN_OPTIONS: 'halt_on_error=1:second_deadlock_stack=1' }));
+await step('native tests under TSan', () =>
+  sanitized('build-tsan', 'thread', { TSAN_OPTIONS: 'halt_on_error=1:second_deadlock_stack=1' }),
+);
 await step('package', checkPackage);
 await step('digits', digitsLines);
 await step('sweep', () => passes(bin('tsx'), ['scripts/sweep.ts', '--seconds', '120']));

@@ -14,5 +14,6 @@ const args = check ? ['--dry-run', '--Werror', ...files] : ['-i', ...files];
 const done = spawnSync(bin('clang-format'), args, { cwd: root, encoding: 'utf8' });
 if (done.error) throw done.error;
 process.stdout.write(`${done.stdout}${done.stderr}`);
-if (check) process.stdout.write(done.status === 0 ? `${files.length} native files are formatted\n` : 'run npm run format\n');
+if (check)
+  process.stdout.write(done.status === 0 ? `${files.length} native files are formatted\n` : 'run npm run format\n');
 process.exit(done.status ?? 1);

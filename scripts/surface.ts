@@ -6,7 +6,16 @@
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
-import { columns, evidenceFolder, readSurface, root, testDevices, type Claim, type Evidence, type Row } from '../test/harness/surface.js';
+import {
+  columns,
+  evidenceFolder,
+  readSurface,
+  root,
+  testDevices,
+  type Claim,
+  type Evidence,
+  type Row,
+} from '../test/harness/surface.js';
 import { ensureBuilt } from './build.js';
 import { runVitest } from './support/vitest.js';
 
@@ -33,7 +42,8 @@ export function keepTitles(passed: readonly string[]): void {
   writeFileSync(titlesFile, JSON.stringify(passed));
 }
 
-const readTitles = (): string[] => (existsSync(titlesFile) ? (JSON.parse(readFileSync(titlesFile, 'utf8')) as string[]) : []);
+const readTitles = (): string[] =>
+  existsSync(titlesFile) ? (JSON.parse(readFileSync(titlesFile, 'utf8')) as string[]) : [];
 
 function named(row: Row, titles: readonly string[]): boolean {
   if (row.kind === 'op' || row.kind === 'method') return false;
@@ -49,7 +59,8 @@ function missing(row: Row, evidence: Set<string>, titles: readonly string[]): st
     if (!claim || 'reason' in claim) continue;
     for (const dtype of claim) {
       if (dtype === '*') {
-        if (!evidence.has([row.name, column].join(' ')) && !(column === 'value' && named(row, titles))) lacks.push(column);
+        if (!evidence.has([row.name, column].join(' ')) && !(column === 'value' && named(row, titles)))
+          lacks.push(column);
         continue;
       }
       for (const device of testDevices()) {
@@ -75,7 +86,11 @@ async function exportedNames(): Promise<Set<string>> {
 /** Names whose row claims nothing at all, not even a value. */
 const claimsNothing = (row: Row): boolean => !row.claims.value;
 
-export async function judgeSurface(): Promise<{ problems: string[]; rows: Map<string, Row>; lacks: Map<string, string[]> }> {
+export async function judgeSurface(): Promise<{
+  problems: string[];
+  rows: Map<string, Row>;
+  lacks: Map<string, string[]>;
+}> {
   const rows = readSurface();
   const evidence = readEvidence();
   const titles = readTitles();
@@ -89,11 +104,19 @@ export async function judgeSurface(): Promise<{ problems: string[]; rows: Map<st
     lacks.set(row.name, lacking);
     if (lacking.length > 0) problems.push(`${row.name} lacks ${lacking.join(', ')}`);
   }
-  for (const name of exported) if (!rows.has(name)) problems.push(`${name} is exported and test/surface.json does not list it`);
+  for (const name of exported)
+    if (!rows.has(name)) problems.push(`${name} is exported and test/surface.json does not list it`);
   return { problems, rows, lacks };
 }
 
-const short: Record<string, string> = { float32: 'f32', float64: 'f64', int32: 'i32', int64: 'i64', uint8: 'u8', bool: 'bool' };
+const short: Record<string, string> = {
+  float32: 'f32',
+  float64: 'f64',
+  int32: 'i32',
+  int64: 'i64',
+  uint8: 'u8',
+  bool: 'bool',
+};
 
 function cell(claim: Claim | undefined): string {
   if (!claim) return '';
@@ -103,7 +126,10 @@ function cell(claim: Claim | undefined): string {
 
 /** The feature table: what test/surface.json claims and `npm test` holds it to. */
 export function featuresText(rows: Map<string, Row>): string {
-  const head = ['name', ...columns.map((c) => c.replace('secondGradient', 'second gradient').replace('badInput', 'bad input'))];
+  const head = [
+    'name',
+    ...columns.map((c) => c.replace('secondGradient', 'second gradient').replace('badInput', 'bad input')),
+  ];
   const table = (of: Row[], columnsShown: readonly (typeof columns)[number][], titles: string[]) =>
     [
       `| ${titles.join(' | ')} |`,

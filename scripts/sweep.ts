@@ -9,7 +9,11 @@ import { add, finish, noTotals } from './support/runner.js';
 import { runVitest } from './support/vitest.js';
 
 const { values } = parseArgs({
-  options: { seconds: { type: 'string', default: '600' }, seed: { type: 'string' }, rounds: { type: 'string', default: '40' } },
+  options: {
+    seconds: { type: 'string', default: '600' },
+    seed: { type: 'string' },
+    rounds: { type: 'string', default: '40' },
+  },
 });
 const seconds = Number(values.seconds);
 let seed = values.seed === undefined ? Math.floor(Math.random() * 2 ** 31) : Number(values.seed);

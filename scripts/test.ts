@@ -12,7 +12,8 @@ import { judgeSurface, keepTitles } from './surface.js';
 const chosen = process.argv.slice(2);
 const totals = noTotals();
 const began = performance.now();
-const lap = (what: string) => process.stdout.write(`${what}: ${((performance.now() - began) / 1000).toFixed(1)} s since the start\n`);
+const lap = (what: string) =>
+  process.stdout.write(`${what}: ${((performance.now() - began) / 1000).toFixed(1)} s since the start\n`);
 
 await ensureBuilt('test');
 lap('built');

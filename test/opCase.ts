@@ -12,7 +12,19 @@ import { readFrozen, type FrozenCase } from './harness/frozen.js';
 import { checkGradients, checkSecondGradients } from './harness/gradient.js';
 import { readSurface, record, testDevices, type Column, type Row } from './harness/surface.js';
 import { describeSample, list, prepare, type Bad, type OpCase, type Sample } from './harness/sample.js';
-import { fill, isFloat, layouts, operand, place, Random, read, seedOf, type Input, type Layout, type Placed } from './harness/values.js';
+import {
+  fill,
+  isFloat,
+  layouts,
+  operand,
+  place,
+  Random,
+  read,
+  seedOf,
+  type Input,
+  type Layout,
+  type Placed,
+} from './harness/values.js';
 import { elementwise, exact, frozenBound, gradientBound, meetingOf, type Bound } from './tolerance.js';
 
 export type { Bad, OpCase, Sample } from './harness/sample.js';
@@ -83,7 +95,13 @@ async function valueTest<P>(
   for (const sample of samples) {
     for (const layout of in_) {
       const placed = prepare(op, sample, dtype, device, random, layout);
-      await compareValue(op, sample, placed, dtype, `${describeSample(op, sample)}, ${layout}, ${dtype} on ${device}, seed ${seed}`);
+      await compareValue(
+        op,
+        sample,
+        placed,
+        dtype,
+        `${describeSample(op, sample)}, ${layout}, ${dtype} on ${device}, seed ${seed}`,
+      );
     }
   }
 }
@@ -96,7 +114,12 @@ async function compareValue<P>(
   what: string,
 ): Promise<void> {
   const inputs = placed.map((p) => p.ref);
-  const actual = list(op.run(placed.map((p) => p.tensor), sample.params));
+  const actual = list(
+    op.run(
+      placed.map((p) => p.tensor),
+      sample.params,
+    ),
+  );
   const expected = list(op.reference(inputs, sample.params));
   expect(actual.length, `${what}: number of results`).toBe(expected.length);
   for (let k = 0; k < actual.length; k++) {
@@ -191,7 +214,9 @@ function declareSweep<P>(op: OpCase<P>, row: Row, device: string): void {
         const sample = op.sweep!(random);
         const layout = random.pick(op.layouts ?? layouts);
         const what = `${describeSample(op, sample)}, ${layout}, ${dtype} on ${device}, sweep seed ${seed}`;
-        await warploom.tidy(() => compareValue(op, sample, prepare(op, sample, dtype, device, random, layout), dtype, what));
+        await warploom.tidy(() =>
+          compareValue(op, sample, prepare(op, sample, dtype, device, random, layout), dtype, what),
+        );
       }
     });
   }

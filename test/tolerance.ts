@@ -45,10 +45,12 @@ export const elementwise: Bound = ulps(4);
 /**
  * Gelu. Wider than 4 ulp for x below -1, where 1 + erf(x) cancels: the absolute error stays 4 eps |x|, as in PyTorch.
  */
-export const gelu: Bound = ({ inputs, expected, dtype }) => (i) => {
-  const x = inputs[0]!.data[i]!;
-  return Math.max(4 * ulp(expected.data[i]!, dtype), x < 0 && Number.isFinite(x) ? 4 * epsOf(dtype) * -x : 0);
-};
+export const gelu: Bound =
+  ({ inputs, expected, dtype }) =>
+  (i) => {
+    const x = inputs[0]!.data[i]!;
+    return Math.max(4 * ulp(expected.data[i]!, dtype), x < 0 && Number.isFinite(x) ? 4 * epsOf(dtype) * -x : 0);
+  };
 
 const log2 = (n: number): number => Math.max(1, Math.log2(Math.max(1, n)));
 
@@ -170,7 +172,11 @@ export function differenceBound(expected: Ref, order: 1 | 2): (element: number) 
 /**
  * Frozen values of PyTorch carry PyTorch's own rounding: twice the op's bound, and the decimal digits they were written with.
  */
-export function frozenBound(ours: (element: number) => number, expected: Ref, dtype: string): (element: number) => number {
+export function frozenBound(
+  ours: (element: number) => number,
+  expected: Ref,
+  dtype: string,
+): (element: number) => number {
   return (i) => 2 * ours(i) + 2 * ulp(expected.data[i]!, dtype);
 }
 

@@ -26,7 +26,12 @@ async function pytorch(): Promise<string> {
 }
 
 export async function show(): Promise<Shown> {
-  const { plain, recorded, load } = await measureInChild<{ plain: number; recorded: number; load: number }>('dispatch', [], {}, ['--expose-gc']);
+  const { plain, recorded, load } = await measureInChild<{ plain: number; recorded: number; load: number }>(
+    'dispatch',
+    [],
+    {},
+    ['--expose-gc'],
+  );
   const figures = `${plain.toFixed(3)} us without gradient, ${recorded.toFixed(3)} us recorded; PyTorch ${await pytorch()}; import ${load.toFixed(0)} ms over bare node`;
   return { figures, ok: plain <= 0.5 && recorded <= 1.2 && load <= 50 };
 }

@@ -3,9 +3,13 @@ import { measureInChild, percentile, type Shown } from './shown.js';
 
 export async function show(count = 20, size = 2048): Promise<Shown> {
   const args = [String(count), String(size)];
-  const { busy, idle, seconds } = await measureInChild<{ busy: number[]; idle: number[]; seconds: number }>('eventloop', args, {
-    WARPLOOM_THREADS: '2',
-  });
+  const { busy, idle, seconds } = await measureInChild<{ busy: number[]; idle: number[]; seconds: number }>(
+    'eventloop',
+    args,
+    {
+      WARPLOOM_THREADS: '2',
+    },
+  );
   const figures = (late: number[]) => {
     const sorted = [...late].sort((x, y) => x - y);
     return { p99: percentile(sorted, 0.99), worst: sorted.at(-1) ?? NaN };

@@ -16,7 +16,15 @@ interface Measured {
 /** The addon under AddressSanitizer, and what a process needs to load it. */
 async function sanitized(): Promise<Record<string, string>> {
   const folder = 'build-asan-addon';
-  const built = await start(bin('cmake-js'), ['build', '-O', folder, '--parallel', '2', '--CDWARPLOOM_SANITIZE=address', '--CDCMAKE_CXX_FLAGS_RELEASE=-O1']);
+  const built = await start(bin('cmake-js'), [
+    'build',
+    '-O',
+    folder,
+    '--parallel',
+    '2',
+    '--CDWARPLOOM_SANITIZE=address',
+    '--CDCMAKE_CXX_FLAGS_RELEASE=-O1',
+  ]);
   const addon = join(root, folder, 'Release', 'warploom.node');
   if (built.code !== 0 || !existsSync(addon)) throw new Error(built.output);
   const library = (await start('g++', ['-print-file-name=libasan.so'])).output.trim();

@@ -19,16 +19,27 @@ export async function show(steps = 100_000, mark = 1000): Promise<Shown> {
   let ok = true;
   for (const mode of ['tidy', 'fit', 'capture']) {
     const args = [mode, String(steps), String(mark)];
-    const { before, after } = await measureInChild<{ before: Marked; after: Marked }>('memory', args, {}, ['--expose-gc']);
+    const { before, after } = await measureInChild<{ before: Marked; after: Marked }>('memory', args, {}, [
+      '--expose-gc',
+    ]);
     const growth = after.rss - before.rss;
     ok &&= before.storages === after.storages && before.active === after.active && growth < 8 * 2 ** 20;
-    parts.push(`${mode} ${before.storages} and ${after.storages} tensors, ${before.active} and ${after.active} bytes, resident +${mib(growth)}`);
+    parts.push(
+      `${mode} ${before.storages} and ${after.storages} tensors, ${before.active} and ${after.active} bytes, resident +${mib(growth)}`,
+    );
   }
   const { peak } = await measureInChild<{ peak: number }>('unscoped', ['awaiting']);
   ok &&= peak <= threshold + oneStep;
   parts.push(`unscoped awaiting peak ${mib(peak)}`);
-  const held = await measureInChild<{ warnings: number; typed: boolean; alive: boolean }>('unscoped', ['synchronous'], {}, ['--expose-gc']);
+  const held = await measureInChild<{ warnings: number; typed: boolean; alive: boolean }>(
+    'unscoped',
+    ['synchronous'],
+    {},
+    ['--expose-gc'],
+  );
   ok &&= held.warnings === 1 && held.typed && held.alive;
-  parts.push(`unscoped synchronous ${held.warnings} warning, ${held.typed ? 'typed error' : 'no typed error'}, ${held.alive ? 'alive' : 'dead'}`);
+  parts.push(
+    `unscoped synchronous ${held.warnings} warning, ${held.typed ? 'typed error' : 'no typed error'}, ${held.alive ? 'alive' : 'dead'}`,
+  );
   return { figures: parts.join('; '), ok };
 }

@@ -17,7 +17,11 @@ function hashOf(output: string): string {
   return found[1]!;
 }
 
-async function whole(out: string, args: string[], env: Record<string, string> = {}): Promise<{ hash: string; seconds: number }> {
+async function whole(
+  out: string,
+  args: string[],
+  env: Record<string, string> = {},
+): Promise<{ hash: string; seconds: number }> {
   const done = await start(process.execPath, [...program, '--out', out, ...args], { env, timeoutSeconds: 900 });
   if (done.code !== 0) throw new Error(done.output);
   return { hash: hashOf(done.output), seconds: done.seconds };

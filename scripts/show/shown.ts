@@ -17,7 +17,10 @@ export async function measureInChild<T>(
   nodeArgs: readonly string[] = [],
 ): Promise<T> {
   const file = join(root, 'scripts', 'show', 'bodies', `${body}.ts`);
-  const done = await start(process.execPath, [...nodeArgs, '--import', 'tsx', file, ...args], { env, timeoutSeconds: 1800 });
+  const done = await start(process.execPath, [...nodeArgs, '--import', 'tsx', file, ...args], {
+    env,
+    timeoutSeconds: 1800,
+  });
   const line = done.output.trim().split('\n').at(-1) ?? '';
   if (done.code !== 0 || !line.startsWith('{')) {
     throw new Error(`${body} ${args.join(' ')} ended with ${done.signal ?? done.code}:\n${done.output}`);
@@ -27,7 +30,11 @@ export async function measureInChild<T>(
 
 /** The library as plain JavaScript, for workers: they start without a compiler. Returns the path of index.js. */
 export async function compiledLibrary(): Promise<string> {
-  await promisify(execFile)(bin('tsc'), ['-p', 'tsconfig.build.json', '--outDir', 'build-show', '--declaration', 'false'], { cwd: root });
+  await promisify(execFile)(
+    bin('tsc'),
+    ['-p', 'tsconfig.build.json', '--outDir', 'build-show', '--declaration', 'false'],
+    { cwd: root },
+  );
   return join(root, 'build-show', 'index.js');
 }
 

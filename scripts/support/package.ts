@@ -77,7 +77,13 @@ export async function checkPackage(): Promise<Totals> {
   return totals;
 }
 
-type Step = (name: string, command: string, args: string[], env: Record<string, string>, cwd: string) => Promise<unknown>;
+type Step = (
+  name: string,
+  command: string,
+  args: string[],
+  env: Record<string, string>,
+  cwd: string,
+) => Promise<unknown>;
 
 async function consume(folder: string, tarball: string, step: Step): Promise<void> {
   const home = join(folder, 'consumer');
@@ -91,8 +97,31 @@ async function consume(folder: string, tarball: string, step: Step): Promise<voi
   const env = { PATH: tools, NODE_PATH: '' };
   writeFileSync(join(home, 'package.json'), '{ "name": "consumer", "private": true }\n');
   for (const [name, text] of Object.entries(consumers)) writeFileSync(join(home, name), text);
-  await step('install without a compiler', 'npm', ['install', '--no-audit', '--no-fund', '--prefer-offline', tarball], env, home);
-  const strict = ['--module', 'nodenext', '--target', 'es2022', '--lib', 'es2022', '--strict', '--skipLibCheck', 'false'];
-  await step('TypeScript compiles', process.execPath, [join(root, 'node_modules/typescript/bin/tsc'), ...strict, '--types', '', 'typed.mts'], env, home);
-  for (const file of ['esm.mjs', 'common.cjs', 'typed.mjs']) await step(`${file} trains a step`, 'node', [file], env, home);
+  await step(
+    'install without a compiler',
+    'npm',
+    ['install', '--no-audit', '--no-fund', '--prefer-offline', tarball],
+    env,
+    home,
+  );
+  const strict = [
+    '--module',
+    'nodenext',
+    '--target',
+    'es2022',
+    '--lib',
+    'es2022',
+    '--strict',
+    '--skipLibCheck',
+    'false',
+  ];
+  await step(
+    'TypeScript compiles',
+    process.execPath,
+    [join(root, 'node_modules/typescript/bin/tsc'), ...strict, '--types', '', 'typed.mts'],
+    env,
+    home,
+  );
+  for (const file of ['esm.mjs', 'common.cjs', 'typed.mjs'])
+    await step(`${file} trains a step`, 'node', [file], env, home);
 }

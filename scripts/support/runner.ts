@@ -65,7 +65,8 @@ export function add(to: Totals, more: Totals): void {
   to.skipped += more.skipped;
 }
 
-export const closing = ({ passed, failed, skipped }: Totals): string => `${passed} passed, ${failed} failed, ${skipped} skipped`;
+export const closing = ({ passed, failed, skipped }: Totals): string =>
+  `${passed} passed, ${failed} failed, ${skipped} skipped`;
 
 /** Sums every line `N passed, N failed, N skipped` of an output. */
 export function sumTotals(output: string): Totals {
@@ -83,7 +84,11 @@ export function finish(totals: Totals, ok = true): never {
 }
 
 /** Runs the native tests of a build folder. A test program that dies counts as one failure. */
-export async function runNative(folder: string, env: Record<string, string> = {}, timeoutSeconds = 900): Promise<Totals> {
+export async function runNative(
+  folder: string,
+  env: Record<string, string> = {},
+  timeoutSeconds = 900,
+): Promise<Totals> {
   const done = await start('ctest', ['--test-dir', folder, '--verbose', '--timeout', '300'], { env, timeoutSeconds });
   const totals = sumTotals(done.output);
   const crashed = /(\d+) tests failed out of (\d+)/.exec(done.output);

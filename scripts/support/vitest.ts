@@ -13,13 +13,21 @@ interface Report {
 /** Runs vitest and returns its totals and the names of the tests that passed; a file that does not load, or a run without a report, counts as a failure. */
 export async function runVitest(
   args: readonly string[],
-  { env = {}, show = true, timeoutSeconds = 1500 }: { env?: Record<string, string>; show?: boolean; timeoutSeconds?: number } = {},
+  {
+    env = {},
+    show = true,
+    timeoutSeconds = 1500,
+  }: { env?: Record<string, string>; show?: boolean; timeoutSeconds?: number } = {},
 ): Promise<{ totals: Totals; output: string; passed: string[] }> {
   const folder = join(root, 'build-vitest');
   mkdirSync(folder, { recursive: true });
   const file = join(folder, `report-${process.pid}.json`);
   rmSync(file, { force: true });
-  const done = await start(bin('vitest'), ['run', ...args], { env: { WARPLOOM_TEST_JSON: file, ...env }, show, timeoutSeconds });
+  const done = await start(bin('vitest'), ['run', ...args], {
+    env: { WARPLOOM_TEST_JSON: file, ...env },
+    show,
+    timeoutSeconds,
+  });
   const totals = noTotals();
   let passed: string[] = [];
   if (existsSync(file)) {
@@ -28,7 +36,9 @@ export async function runVitest(
     totals.passed = report.numPassedTests;
     totals.failed = report.numFailedTests;
     totals.skipped = report.numPendingTests + report.numTodoTests;
-    passed = report.testResults.flatMap((r) => r.assertionResults.filter((a) => a.status === 'passed').map((a) => a.fullName));
+    passed = report.testResults.flatMap((r) =>
+      r.assertionResults.filter((a) => a.status === 'passed').map((a) => a.fullName),
+    );
     totals.failed += report.testResults.filter((r) => r.status === 'failed' && r.assertionResults.length === 0).length;
   }
   // A worker that crashed leaves a bad exit status and perhaps no failed test.

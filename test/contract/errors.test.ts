@@ -24,7 +24,10 @@ type ErrorClass = new (message: string, fields?: object) => warploom.WarploomErr
 test.each(Object.entries(codes))('%s has the code %s and extends WarploomError', (name, code) => {
   const type = (warploom as unknown as Record<string, ErrorClass>)[name]!;
   expect(type.prototype).toBeInstanceOf(warploom.WarploomError);
-  const error = name === 'AddonLoadError' ? new (type as unknown as new (tried: string[]) => warploom.WarploomError)(['x']) : new type('m', {});
+  const error =
+    name === 'AddonLoadError'
+      ? new (type as unknown as new (tried: string[]) => warploom.WarploomError)(['x'])
+      : new type('m', {});
   expect(error).toBeInstanceOf(Error);
   expect(error.code).toBe(code);
   expect(error.name).toBe(name);
@@ -36,7 +39,14 @@ test('an error carries op, shapes and hint', () => {
     expect.unreachable();
   } catch (error) {
     expect(error).toBeInstanceOf(warploom.ShapeError);
-    expect(error).toMatchObject({ op: 'add', code: 'ERR_SHAPE', shapes: [[2, 3], [2, 4]] });
+    expect(error).toMatchObject({
+      op: 'add',
+      code: 'ERR_SHAPE',
+      shapes: [
+        [2, 3],
+        [2, 4],
+      ],
+    });
     expect((error as warploom.WarploomError).message).toMatch(/add.*\(2, 3\).*\(2, 4\)/);
     expect(error).toHaveProperty('hint');
   }

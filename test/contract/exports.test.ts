@@ -34,17 +34,53 @@ test('the promised names are exported', () => {
 });
 
 test('each op on tensors is also a method', () => {
-  const free = new Set(['where', 'concat', 'stack', 'zeros', 'ones', 'full', 'tensor', 'arange', 'eye', 'rand', 'randn', 'randint', 'bernoulli']);
-  const alone = new Set(['scaledDotProductAttention', 'embedding', 'crossEntropy', 'mseLoss', 'zerosLike', 'onesLike', 'fullLike']);
+  const free = new Set([
+    'where',
+    'concat',
+    'stack',
+    'zeros',
+    'ones',
+    'full',
+    'tensor',
+    'arange',
+    'eye',
+    'rand',
+    'randn',
+    'randint',
+    'bernoulli',
+  ]);
+  const alone = new Set([
+    'scaledDotProductAttention',
+    'embedding',
+    'crossEntropy',
+    'mseLoss',
+    'zerosLike',
+    'onesLike',
+    'fullLike',
+  ]);
   const methods = warploom.Tensor.prototype as unknown as Record<string, unknown>;
-  const ops = [...readSurface().values()].filter((row) => row.kind === 'op' && !free.has(row.name) && !alone.has(row.name));
+  const ops = [...readSurface().values()].filter(
+    (row) => row.kind === 'op' && !free.has(row.name) && !alone.has(row.name),
+  );
   expect(ops.length).toBeGreaterThan(40);
   expect(ops.filter((row) => typeof methods[row.name] !== 'function').map((row) => row.name)).toEqual([]);
 });
 
 test('methods of Tensor that read keep their names', () => {
   const methods = warploom.Tensor.prototype as unknown as Record<string, unknown>;
-  for (const name of ['ready', 'data', 'dataSync', 'item', 'dispose', 'bytes', 'tolist', 'toString', 'backward', 'detach', 'retainGrad']) {
+  for (const name of [
+    'ready',
+    'data',
+    'dataSync',
+    'item',
+    'dispose',
+    'bytes',
+    'tolist',
+    'toString',
+    'backward',
+    'detach',
+    'retainGrad',
+  ]) {
     expect(typeof methods[name], name).toBe('function');
   }
 });

@@ -10,20 +10,44 @@ const pack = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as Rec
 };
 
 test('package.json has the promised scripts', () => {
-  for (const name of ['build', 'build:test', 'digits', 'test', 'check', 'test:sweep', 'test:teeth', 'surface', 'bench', 'show']) {
+  for (const name of [
+    'build',
+    'build:test',
+    'digits',
+    'test',
+    'check',
+    'test:sweep',
+    'test:teeth',
+    'surface',
+    'bench',
+    'show',
+  ]) {
     expect(pack.scripts, name).toHaveProperty([name]);
   }
 });
 
 test('the package is ESM, runs nothing at install, and needs Node 20.19', () => {
-  expect(pack).toMatchObject({ name: 'warploom', type: 'module', gypfile: false, license: 'MIT', engines: { node: '>=20.19' } });
+  expect(pack).toMatchObject({
+    name: 'warploom',
+    type: 'module',
+    gypfile: false,
+    license: 'MIT',
+    engines: { node: '>=20.19' },
+  });
   for (const hook of ['install', 'preinstall', 'postinstall', 'prepare']) expect(pack.scripts).not.toHaveProperty(hook);
-  expect(pack).toMatchObject({ bin: { warploom: './dist/cli/main.js' }, exports: { '.': { types: './dist/index.d.ts', default: './dist/index.js' } } });
+  expect(pack).toMatchObject({
+    bin: { warploom: './dist/cli/main.js' },
+    exports: { '.': { types: './dist/index.d.ts', default: './dist/index.js' } },
+  });
 });
 
 test('runners close with one line of totals', () => {
   expect(closing({ passed: 3, failed: 0, skipped: 1 })).toBe('3 passed, 0 failed, 1 skipped');
-  expect(sumTotals('a\n2 passed, 1 failed, 0 skipped\nb\n3 passed, 0 failed, 4 skipped\n')).toEqual({ passed: 5, failed: 1, skipped: 4 });
+  expect(sumTotals('a\n2 passed, 1 failed, 0 skipped\nb\n3 passed, 0 failed, 4 skipped\n')).toEqual({
+    passed: 5,
+    failed: 1,
+    skipped: 4,
+  });
 });
 
 test('.ci/run installs, tests and checks, in that order', () => {

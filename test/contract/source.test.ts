@@ -33,7 +33,9 @@ test('imports point down only', () => {
 });
 
 test('one file alone loads the addon', () => {
-  const loading = sources.filter((name) => /createRequire|process\.dlopen/.test(text(name)) && /\.node\b/.test(text(name)));
+  const loading = sources.filter(
+    (name) => /createRequire|process\.dlopen/.test(text(name)) && /\.node\b/.test(text(name)),
+  );
   expect(loading).toEqual(['addon.ts']);
 });
 
@@ -51,12 +53,17 @@ test('no file of code is longer than 500 lines', () => {
 });
 
 test('the text names no machine: no absolute home or working folder, no registry', () => {
-  const machine = new RegExp(['/(wo' + 'rk|ro' + 'ot|ho' + 'me|far' + 'm)/[A-Za-z0-9._-]+', 'registry\\.' + 'npm'].join('|'));
+  const machine = new RegExp(
+    ['/(wo' + 'rk|ro' + 'ot|ho' + 'me|far' + 'm)/[A-Za-z0-9._-]+', 'registry\\.' + 'npm'].join('|'),
+  );
   const naming = written.filter((name) => machine.test(readFileSync(join(root, name), 'utf8')));
   expect(naming).toEqual([]);
 });
 
 test('the library prints nothing unasked', () => {
-  const printing = sources.filter((name) => !name.startsWith('cli/') && /\bconsole\.(log|error|info|warn)\(/.test(text(name).replace(/\/\*[^]*?\*\//g, '')));
+  const printing = sources.filter(
+    (name) =>
+      !name.startsWith('cli/') && /\bconsole\.(log|error|info|warn)\(/.test(text(name).replace(/\/\*[^]*?\*\//g, '')),
+  );
   expect(printing).toEqual([]);
 });

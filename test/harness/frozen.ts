@@ -37,7 +37,14 @@ export interface FrozenCase {
   readonly grads?: readonly (Frozen | null)[];
 }
 
-const words: Record<string, number> = { NaN, nan: NaN, Infinity, inf: Infinity, '-Infinity': -Infinity, '-inf': -Infinity };
+const words: Record<string, number> = {
+  NaN,
+  nan: NaN,
+  Infinity,
+  inf: Infinity,
+  '-Infinity': -Infinity,
+  '-inf': -Infinity,
+};
 
 function decode(t: FrozenTensor): Frozen {
   const numbers = t.data.map((v) => {
@@ -56,7 +63,8 @@ const optional = (items: readonly (FrozenTensor | null)[] | undefined) =>
 /** The frozen cases of an op; throws where the file is missing, so a claim cannot go untested. */
 export function readFrozen(op: string): FrozenCase[] {
   const path = join(root, 'test', 'frozen', `${op}.json`);
-  if (!existsSync(path)) throw new Error(`surface.json claims PyTorch's values for ${op}, but test/frozen/${op}.json is missing`);
+  if (!existsSync(path))
+    throw new Error(`surface.json claims PyTorch's values for ${op}, but test/frozen/${op}.json is missing`);
   const file = JSON.parse(readFileSync(path, 'utf8')) as FrozenFile;
   return file.cases.map((c, index) => {
     const inputs = c.inputs.map(decode);

@@ -32,7 +32,14 @@ function setUp<P>(op: OpCase<P>, sample: Sample<P>, random: Random, what: string
 }
 
 /** Places the operands with gradients on, and runs the op. Only floating results are differentiated. */
-function forward<P>(s: Setup<P>, values: readonly Ref[], seeds: readonly Ref[], dtype: DType, device: string, trackSeeds = false) {
+function forward<P>(
+  s: Setup<P>,
+  values: readonly Ref[],
+  seeds: readonly Ref[],
+  dtype: DType,
+  device: string,
+  trackSeeds = false,
+) {
   const placed: Placed[] = values.map((v, i) => place(v, operand(s.sample.inputs[i]!).dtype ?? dtype, device));
   const inputs = placed.map((p, i) => (s.which.includes(i) ? p.tensor.requiresGrad_() : p.tensor));
   const all = list(s.op.run(inputs, s.sample.params));
@@ -103,7 +110,8 @@ export async function checkGradients<P>(op: OpCase<P>, device: string, dtype: DT
     const expected = dtype === 'float64' ? differences(s) : await gradients(s, 'float64', float64Device(device), false);
     for (let k = 0; k < fused.length; k++) {
       const of = `${what}, of input ${s.which[k]!}`;
-      const bound = dtype === 'float64' ? differenceBound(expected[k]!, 1) : gradientBound(expected[k]!, dtype, meeting);
+      const bound =
+        dtype === 'float64' ? differenceBound(expected[k]!, 1) : gradientBound(expected[k]!, dtype, meeting);
       assertClose(fused[k]!, expected[k]!, bound, `${of}, fused`);
       assertClose(composed[k]!, fused[k]!, gradientBound(fused[k]!, dtype, meeting), `${of}, composed against fused`);
     }
@@ -126,7 +134,9 @@ export async function checkSecondGradients<P>(op: OpCase<P>, device: string, dty
     });
     const actual = await second(s, vs, dtype, device);
     const expected =
-      dtype === 'float64' ? await secondDifferences(s, vs, device) : await second(s, vs, 'float64', float64Device(device));
+      dtype === 'float64'
+        ? await secondDifferences(s, vs, device)
+        : await second(s, vs, 'float64', float64Device(device));
     for (let k = 0; k < actual.length; k++) {
       const of = k < s.which.length ? `input ${s.which[k]!}` : `output gradient ${k - s.which.length}`;
       const bound =

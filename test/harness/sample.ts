@@ -67,11 +67,12 @@ export function prepare<P>(
 ): Placed[] {
   return sample.inputs.map((input) => {
     const { shape, data, dtype: fixed, domain } = operand(input);
-    const values = data ? { shape, data: Float64Array.from(data) } : fill(shape, domain ?? op.domain ?? 'normal', random);
+    const values = data
+      ? { shape, data: Float64Array.from(data) }
+      : fill(shape, domain ?? op.domain ?? 'normal', random);
     return place(values, fixed ?? dtype, device, fixed ? 'contiguous' : layout);
   });
 }
 
 export const describeSample = <P>(op: OpCase<P>, sample: Sample<P>): string =>
   `[${op.name}] inputs ${sample.inputs.map((x) => `[${operand(x).shape.join(', ')}]`).join(', ')}, params ${JSON.stringify(sample.params)}`;
-

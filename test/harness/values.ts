@@ -100,7 +100,10 @@ export function roundTo(x: Ref, dtype: DType): Ref {
 export type Layout = 'contiguous' | 'offset' | 'transposed' | 'strided' | 'expanded';
 export const layouts: readonly Layout[] = ['contiguous', 'offset', 'transposed', 'strided', 'expanded'];
 
-export function typedArray(data: Float64Array, dtype: DType): Float32Array | Float64Array | Int32Array | BigInt64Array | Uint8Array {
+export function typedArray(
+  data: Float64Array,
+  dtype: DType,
+): Float32Array | Float64Array | Int32Array | BigInt64Array | Uint8Array {
   if (dtype === 'float64') return Float64Array.from(data);
   if (dtype === 'int32') return Int32Array.from(data);
   if (dtype === 'int64') return BigInt64Array.from(data, (v) => BigInt(v));
@@ -118,7 +121,8 @@ export interface Placed {
 export function place(values: Ref, dtype: DType, device: string, layout: Layout = 'contiguous'): Placed {
   const given = roundTo(values, dtype);
   const { shape } = given;
-  const make = (data: Float64Array, of: readonly number[]) => tensor(typedArray(data, dtype), { shape: of, dtype, device });
+  const make = (data: Float64Array, of: readonly number[]) =>
+    tensor(typedArray(data, dtype), { shape: of, dtype, device });
   const strides = stridesOf(shape);
   const n = given.data.length;
   if (layout === 'offset') {

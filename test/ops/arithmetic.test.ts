@@ -17,8 +17,20 @@ interface Binary {
 }
 
 const samples = [
-  { inputs: [[2, 3], [2, 3]], params: undefined },
-  { inputs: [[2, 1, 3], [4, 1]], params: undefined },
+  {
+    inputs: [
+      [2, 3],
+      [2, 3],
+    ],
+    params: undefined,
+  },
+  {
+    inputs: [
+      [2, 1, 3],
+      [4, 1],
+    ],
+    params: undefined,
+  },
 ];
 
 function binary(name: string, { run, reference: wanted, domain, bound, outDtype, bool }: Binary): void {
@@ -128,7 +140,11 @@ opCase<void>({
     {
       title: 'shapes that do not broadcast',
       call: (device) =>
-        wl.where(wl.zeros([2, 3], { device, dtype: 'bool' }), wl.zeros([2, 4], { device }), wl.zeros([2, 3], { device })),
+        wl.where(
+          wl.zeros([2, 3], { device, dtype: 'bool' }),
+          wl.zeros([2, 4], { device }),
+          wl.zeros([2, 3], { device }),
+        ),
       error: 'ShapeError',
       says: [/\(2, 3\)/, /\(2, 4\)/],
     },

@@ -28,15 +28,36 @@ opCase<Params>({
   name: 'scaledDotProductAttention',
   run,
   reference: ([q, k, v, mask], params) =>
-    attention(q!, k!, v!, { ...params, mask: mask && { values: mask, additive: mask.data.some((m) => m !== 0 && m !== 1) } }),
+    attention(q!, k!, v!, {
+      ...params,
+      mask: mask && { values: mask, additive: mask.data.some((m) => m !== 0 && m !== 1) },
+    }),
   // A product of E terms goes through exp, so its error of 4 eps (|q| |k|) becomes relative: up to 4 E of size 4.
   bound: bounds.chained(
     ([q]) => q!.shape.at(-1)! * q!.shape.at(-2)!,
     ([q]) => 4 * q!.shape.at(-1)!,
   ),
-  samples: [heads(3, 2, {}), heads(3, 2, { causal: true }), heads(3, 2, { scale: 0.3 }), heads(3, 2, {}, lower(3)), heads(3, 2, {}, [3, 3])],
+  samples: [
+    heads(3, 2, {}),
+    heads(3, 2, { causal: true }),
+    heads(3, 2, { scale: 0.3 }),
+    heads(3, 2, {}, lower(3)),
+    heads(3, 2, {}, [3, 3]),
+  ],
   gradientSamples: [heads(3, 2, {}), heads(3, 2, { causal: true }), heads(3, 2, {}, lower(3))],
-  edges: [heads(1, 1, {}), heads(31, 33, {}), heads(33, 5, { causal: true }), { inputs: [[3, 4], [5, 4], [5, 2]], params: {} }],
+  edges: [
+    heads(1, 1, {}),
+    heads(31, 33, {}),
+    heads(33, 5, { causal: true }),
+    {
+      inputs: [
+        [3, 4],
+        [5, 4],
+        [5, 2],
+      ],
+      params: {},
+    },
+  ],
   special: [
     {
       inputs: [[1, 2, 2], { shape: [1, 2, 2], data: [NaN, 1, 2, 1] }, [1, 2, 2]],
@@ -46,7 +67,12 @@ opCase<Params>({
   bad: [
     {
       title: 'head sizes that differ',
-      call: (device) => wl.scaledDotProductAttention(wl.zeros([2, 3], { device }), wl.zeros([2, 4], { device }), wl.zeros([2, 3], { device })),
+      call: (device) =>
+        wl.scaledDotProductAttention(
+          wl.zeros([2, 3], { device }),
+          wl.zeros([2, 4], { device }),
+          wl.zeros([2, 3], { device }),
+        ),
       error: 'ShapeError',
       says: [/\(2, 3\)/, /\(2, 4\)/],
     },

@@ -49,7 +49,8 @@ opCase<reference.ConvOptions>({
     },
     {
       title: 'groups that do not divide',
-      call: (device) => wl.conv2d(wl.zeros([1, 4, 5, 5], { device }), wl.zeros([3, 2, 3, 3], { device }), { groups: 2 }),
+      call: (device) =>
+        wl.conv2d(wl.zeros([1, 4, 5, 5], { device }), wl.zeros([3, 2, 3, 3], { device }), { groups: 2 }),
       error: 'ShapeError',
       says: [/groups/],
     },
@@ -62,7 +63,9 @@ opCase<reference.ConvOptions>({
     {
       title: 'a bias of another size',
       call: (device) =>
-        wl.conv2d(wl.zeros([1, 1, 4, 4], { device }), wl.zeros([2, 1, 3, 3], { device }), { bias: wl.zeros([3], { device }) }),
+        wl.conv2d(wl.zeros([1, 1, 4, 4], { device }), wl.zeros([2, 1, 3, 3], { device }), {
+          bias: wl.zeros([3], { device }),
+        }),
       error: 'ShapeError',
       says: [/bias/],
     },

@@ -19,7 +19,12 @@ describe.each(testDevices())('conversion on %s', (device) => {
   for (const from of dtypes) {
     test(`cast and to: ${from} to every dtype, in every layout`, async () => {
       const values = ref([2, 3], from === 'bool' ? [0, 1, 1, 0, 1, 0] : [0, 1, 2, 100, 3, 200]);
-      const given = from.startsWith('float') ? ref([2, 3], [...values.data].map((v) => v + 0.75)) : values;
+      const given = from.startsWith('float')
+        ? ref(
+            [2, 3],
+            [...values.data].map((v) => v + 0.75),
+          )
+        : values;
       for (const to of dtypes) {
         for (const layout of layouts) {
           const x = place(given, from, device, layout);
@@ -38,7 +43,12 @@ describe.each(testDevices())('conversion on %s', (device) => {
   test('cast of empty, 0-dim and long tensors; NaN stays NaN between floats', async () => {
     for (const shape of [[], [0], [4097], [3, 33]]) {
       const x = wl.ones(shape, { device });
-      assertClose(await read(wl.cast(x, 'float64')), build(shape, () => 1), () => 0, 'cast');
+      assertClose(
+        await read(wl.cast(x, 'float64')),
+        build(shape, () => 1),
+        () => 0,
+        'cast',
+      );
     }
     const odd = await wl.cast(wl.tensor([NaN, Infinity, -Infinity], { device }), 'float64').data('float64');
     expect(odd).toEqual(Float64Array.of(NaN, Infinity, -Infinity));

@@ -54,7 +54,18 @@ describe.each(testDevices())('creation on %s', (device) => {
     source[0] = 9;
     await same(copied, ref([2, 2], [1, 2, 3, 4]), 'float32', 'a typed array');
     await same(wl.tensor(3, { device }), ref([], [3]), 'float32', 'a number');
-    await same(wl.tensor([[1, 2], [3, 4]], { device }), ref([2, 2], [1, 2, 3, 4]), 'float32', 'nested');
+    await same(
+      wl.tensor(
+        [
+          [1, 2],
+          [3, 4],
+        ],
+        { device },
+      ),
+      ref([2, 2], [1, 2, 3, 4]),
+      'float32',
+      'nested',
+    );
     await same(wl.tensor([true, false], { device }), ref([2], [1, 0]), 'bool', 'booleans');
     await same(wl.tensor([1n, 2n], { device }), ref([2], [1, 2]), 'int64', 'bigints');
     await same(wl.tensor(Int32Array.of(5), { device }), ref([1], [5]), 'int32', 'Int32Array');
@@ -73,10 +84,20 @@ describe.each(testDevices())('creation on %s', (device) => {
     await same(wl.arange(2, 5, { device }), ref([3], [2, 3, 4]), 'int32', 'arange(2, 5)');
     await same(wl.arange(0, 1, 0.25, { device }), ref([4], [0, 0.25, 0.5, 0.75]), 'float32', 'arange(0, 1, 0.25)');
     await same(wl.arange(3, 0, -1, { device }), ref([3], [3, 2, 1]), 'int32', 'arange(3, 0, -1)');
-    await same(wl.arange(4097, { device, dtype: 'float64' }), build([4097], ([i]) => i!), 'float64', 'arange(4097)');
+    await same(
+      wl.arange(4097, { device, dtype: 'float64' }),
+      build([4097], ([i]) => i!),
+      'float64',
+      'arange(4097)',
+    );
     await same(wl.arange(0, { device }), ref([0], []), 'int32', 'arange(0)');
     expect(() => wl.arange(0, 5, -1, { device })).toThrow(/arange/);
-    await same(wl.eye(3, 2, { device }), build([3, 2], ([i, j]) => (i === j ? 1 : 0)), 'float32', 'eye(3, 2)');
+    await same(
+      wl.eye(3, 2, { device }),
+      build([3, 2], ([i, j]) => (i === j ? 1 : 0)),
+      'float32',
+      'eye(3, 2)',
+    );
     await same(wl.eye(0, 0, { device }), ref([0, 0], []), 'float32', 'eye(0)');
     expect(() => wl.eye(-1, 2, { device })).toThrow(/eye/);
     covers('arange', 'value', 'edge', 'badInput');
@@ -101,7 +122,15 @@ describe.each(testDevices())('random draws on %s', (device) => {
     const ones = drawn.data.reduce((n, v) => n + v, 0);
     expect(new Set(drawn.data)).toEqual(new Set([0, 1]));
     expect(Math.abs(ones / 4097 - 0.3)).toBeLessThan(0.03);
-    assertClose(drawn, ref([4097], draws.map((u) => (u < Math.fround(0.3) ? 1 : 0))), exactly, 'bernoulli');
+    assertClose(
+      drawn,
+      ref(
+        [4097],
+        draws.map((u) => (u < Math.fround(0.3) ? 1 : 0)),
+      ),
+      exactly,
+      'bernoulli',
+    );
     const whole = await read(wl.randint(-3, 4, [4097], { generator: new wl.Generator({ seed: 7 }), device }));
     expect(new Set(whole.data)).toEqual(new Set([-3, -2, -1, 0, 1, 2, 3]));
     expect(() => wl.bernoulli([1], 1.5, { device })).toThrow(/1\.5/);

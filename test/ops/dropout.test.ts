@@ -42,5 +42,6 @@ opCase<Params>({
       says: [/int32/],
     },
   ],
-  sweep: (random) => sample(random.shape(random.integer(1, 3), 20), random.pick([0.1, 0.5, 0.9]), random.integer(0, 1e9)),
+  sweep: (random) =>
+    sample(random.shape(random.integer(1, 3), 20), random.pick([0.1, 0.5, 0.9]), random.integer(0, 1e9)),
 });

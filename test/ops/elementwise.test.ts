@@ -14,7 +14,10 @@ interface Unary {
   readonly bound?: bounds.Bound;
 }
 
-const samples = [{ inputs: [[2, 3]], params: undefined }, { inputs: [[17]], params: undefined }];
+const samples = [
+  { inputs: [[2, 3]], params: undefined },
+  { inputs: [[17]], params: undefined },
+];
 /** Values from end to end of what the op takes, for the value column. */
 const wide = {
   inputs: [{ shape: [11], data: [-88, -20, -6.5, -1, -1e-3, 1e-20, 1e-3, 0.5, 1, 6.5, 60] }],
@@ -43,7 +46,13 @@ function unary(name: string, { run, reference: wanted, domain, bound }: Unary): 
         error: 'DisposedError',
       },
       ...(signed.has(name)
-        ? [{ title: 'a bool tensor', call: (device: string) => run(wl.zeros([2, 3], { device, dtype: 'bool' })), error: 'DTypeError' as const }]
+        ? [
+            {
+              title: 'a bool tensor',
+              call: (device: string) => run(wl.zeros([2, 3], { device, dtype: 'bool' })),
+              error: 'DTypeError' as const,
+            },
+          ]
         : []),
     ],
     sweep: (random: Random) => ({ inputs: [random.shape(random.integer(0, 4), 9)], params: undefined }),

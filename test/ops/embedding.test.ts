@@ -18,7 +18,14 @@ opCase<Params>({
   reference: ([weight, index]) => embedding(weight!, index!),
   bound: bounds.exact,
   samples: [sample(5, 3, [4]), sample(4, 2, [2, 3], 'int64'), sample(3, 2, [7], 'uint8')],
-  edges: [sample(5, 3, []), sample(5, 3, [0]), sample(1, 1, [1]), sample(31, 33, [31]), sample(3, 4097, [2]), sample(2, 0, [3])],
+  edges: [
+    sample(5, 3, []),
+    sample(5, 3, [0]),
+    sample(1, 1, [1]),
+    sample(31, 33, [31]),
+    sample(3, 4097, [2]),
+    sample(2, 0, [3]),
+  ],
   bad: [
     {
       title: 'an index past the table',

@@ -20,9 +20,15 @@ describe.each(testDevices())('writing in place on %s', (device) => {
   test.each(names)('%s writes its target in every layout and shape', async (name) => {
     const random = new Random(11);
     for (const [shape, other] of [
-      [[2, 3], [2, 3]],
+      [
+        [2, 3],
+        [2, 3],
+      ],
       [[3, 33], [33]],
-      [[2, 4097], [2, 1]],
+      [
+        [2, 4097],
+        [2, 1],
+      ],
       [[31], []],
       [[0, 3], [3]],
     ] as const) {

@@ -16,7 +16,12 @@ function run([logits, target, weight]: Tensor[], { ignoreIndex, labelSmoothing, 
   return wl.crossEntropy(logits!, target!, { weight, ignoreIndex, labelSmoothing, reduction });
 }
 
-const classes = (shape: readonly number[], below: number, data?: number[]): Input => ({ shape, dtype: 'int64', domain: { below }, data });
+const classes = (shape: readonly number[], below: number, data?: number[]): Input => ({
+  shape,
+  dtype: 'int64',
+  domain: { below },
+  data,
+});
 const weights = (n: number): Input => ({ shape: [n], domain: 'positive' });
 
 const samples = [
@@ -36,7 +41,8 @@ opCase<Params>({
   bound: bounds.chained(
     ([logits]) => logits!.data.length,
     // The costs that are summed: weights and probabilities up to 4, three to five classes, logits within 2.
-    ([logits, target]) => 4 * (target!.shape.length === logits!.shape.length ? 16 : 4) * Math.max(1, logits!.shape[0] ?? 1),
+    ([logits, target]) =>
+      4 * (target!.shape.length === logits!.shape.length ? 16 : 4) * Math.max(1, logits!.shape[0] ?? 1),
   ),
   samples,
   // Classes and weights are given; only the logits, and probabilities, have a gradient.
@@ -50,7 +56,10 @@ opCase<Params>({
   ],
   special: [
     { inputs: [{ shape: [2, 3], data: [NaN, 1, 2, 1, 2, 3] }, classes([2], 3, [0, 1])], params: { reduction: 'none' } },
-    { inputs: [{ shape: [2, 3], data: [-Infinity, 1, 2, 1, 2, 3] }, classes([2], 3, [1, 1])], params: { reduction: 'none' } },
+    {
+      inputs: [{ shape: [2, 3], data: [-Infinity, 1, 2, 1, 2, 3] }, classes([2], 3, [1, 1])],
+      params: { reduction: 'none' },
+    },
     { inputs: [{ shape: [1, 3], data: [1, 2, 3] }, classes([1], 3, [-100])], params: {} },
   ],
   bad: [
@@ -69,7 +78,9 @@ opCase<Params>({
     {
       title: 'weights of another number of classes',
       call: (device) =>
-        wl.crossEntropy(wl.zeros([2, 3], { device }), wl.zeros([2], { dtype: 'int32', device }), { weight: wl.ones([4], { device }) }),
+        wl.crossEntropy(wl.zeros([2, 3], { device }), wl.zeros([2], { dtype: 'int32', device }), {
+          weight: wl.ones([4], { device }),
+        }),
       error: 'ShapeError',
       says: [/weight/],
     },
@@ -88,7 +99,10 @@ const reductions = ['none', 'mean', 'sum'] as const;
 interface MseParams {
   reduction: reference.Reduction;
 }
-const mse = (shape: readonly number[], reduction: reference.Reduction) => ({ inputs: [shape, shape], params: { reduction } });
+const mse = (shape: readonly number[], reduction: reference.Reduction) => ({
+  inputs: [shape, shape],
+  params: { reduction },
+});
 
 opCase<MseParams>({
   name: 'mseLoss',
@@ -99,7 +113,14 @@ opCase<MseParams>({
     () => 0,
   ),
   samples: reductions.map((r) => mse([2, 3], r)),
-  edges: reductions.flatMap((r) => [mse([], r), mse([1], r), mse([31], r), mse([3, 33], r), mse([2, 4097], r), mse([0], r)]),
+  edges: reductions.flatMap((r) => [
+    mse([], r),
+    mse([1], r),
+    mse([31], r),
+    mse([3, 33], r),
+    mse([2, 4097], r),
+    mse([0], r),
+  ]),
   bad: [
     {
       title: 'shapes that differ',

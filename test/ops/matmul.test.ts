@@ -5,7 +5,8 @@ import { gelu, geluTanh, relu } from '../reference/elementwise.js';
 import * as reference from '../reference/matmul.js';
 import * as bounds from '../tolerance.js';
 
-const pairs = (...shapes: (readonly (readonly number[])[])[]) => shapes.map((inputs) => ({ inputs, params: undefined }));
+const pairs = (...shapes: (readonly (readonly number[])[])[]) =>
+  shapes.map((inputs) => ({ inputs, params: undefined }));
 
 opCase<void>({
   name: 'matmul',
@@ -13,26 +14,80 @@ opCase<void>({
   reference: ([a, b]) => reference.matmul(a!, b!),
   bound: bounds.matmul,
   samples: pairs(
-    [[2, 3], [3, 4]],
+    [
+      [2, 3],
+      [3, 4],
+    ],
     [[3], [3]],
     [[2, 3], [3]],
     [[3], [3, 2]],
-    [[2, 1, 2, 3], [4, 3, 2]],
-    [[65, 70], [70, 67]],
+    [
+      [2, 1, 2, 3],
+      [4, 3, 2],
+    ],
+    [
+      [65, 70],
+      [70, 67],
+    ],
   ),
-  gradientSamples: pairs([[2, 3], [3, 4]], [[3], [3]], [[2, 3], [3]], [[3], [3, 2]], [[2, 1, 2, 3], [2, 3, 2]]),
+  gradientSamples: pairs(
+    [
+      [2, 3],
+      [3, 4],
+    ],
+    [[3], [3]],
+    [[2, 3], [3]],
+    [[3], [3, 2]],
+    [
+      [2, 1, 2, 3],
+      [2, 3, 2],
+    ],
+  ),
   edges: pairs(
-    [[0, 3], [3, 2]],
-    [[2, 0], [0, 3]],
-    [[2, 3], [3, 0]],
-    [[1, 1], [1, 1]],
-    [[5, 1], [1, 7]],
-    [[1, 33], [33, 1]],
-    [[31, 33], [33, 31]],
-    [[2, 4097], [4097, 3]],
-    [[129, 17], [17, 130]],
-    [[3, 0, 2, 4], [4, 5]],
-    [[70, 2, 3], [70, 3, 2]],
+    [
+      [0, 3],
+      [3, 2],
+    ],
+    [
+      [2, 0],
+      [0, 3],
+    ],
+    [
+      [2, 3],
+      [3, 0],
+    ],
+    [
+      [1, 1],
+      [1, 1],
+    ],
+    [
+      [5, 1],
+      [1, 7],
+    ],
+    [
+      [1, 33],
+      [33, 1],
+    ],
+    [
+      [31, 33],
+      [33, 31],
+    ],
+    [
+      [2, 4097],
+      [4097, 3],
+    ],
+    [
+      [129, 17],
+      [17, 130],
+    ],
+    [
+      [3, 0, 2, 4],
+      [4, 5],
+    ],
+    [
+      [70, 2, 3],
+      [70, 3, 2],
+    ],
   ),
   bad: [
     {
@@ -54,7 +109,8 @@ opCase<void>({
     },
     {
       title: 'integers',
-      call: (device) => wl.matmul(wl.zeros([2, 3], { device, dtype: 'int32' }), wl.zeros([3, 2], { device, dtype: 'int32' })),
+      call: (device) =>
+        wl.matmul(wl.zeros([2, 3], { device, dtype: 'int32' }), wl.zeros([3, 2], { device, dtype: 'int32' })),
       error: 'DTypeError',
       says: [/int32/],
     },
@@ -63,7 +119,13 @@ opCase<void>({
     const [m, k, n] = [random.integer(1, 40), random.integer(1, 90), random.integer(1, 40)];
     const batch = random.shape(random.integer(0, 2), 3);
     const thin = batch.map((size) => (random.next() < 0.4 ? 1 : size));
-    return { inputs: [[...batch, m, k], [...thin, k, n]], params: undefined };
+    return {
+      inputs: [
+        [...batch, m, k],
+        [...thin, k, n],
+      ],
+      params: undefined,
+    };
   },
 });
 
@@ -81,7 +143,14 @@ opCase<LinearParams>({
   reference: ([x, w, b], { activation }) => act[activation](reference.linear(x!, w!, b)),
   // An activation's slope is at most 1.13, and a gelu adds 4 eps of its operand.
   bound: bounds.termwise(([x, w, b]) => zip((size) => 2.2 * size, reference.linear(x!, w!, b))),
-  samples: linears([[4, 3], [2, 3], [2]], [[2, 2, 3], [5, 3]], [[3], [2, 3], [2]]),
+  samples: linears(
+    [[4, 3], [2, 3], [2]],
+    [
+      [2, 2, 3],
+      [5, 3],
+    ],
+    [[3], [2, 3], [2]],
+  ),
   edges: linears([[0, 3], [2, 3], [2]], [[1, 1], [1, 1], [1]], [[31, 33], [33, 33], [33]], [[2, 4097], [3, 4097], [3]]),
   bad: [
     {
@@ -92,7 +161,8 @@ opCase<LinearParams>({
     },
     {
       title: 'a bias of another size',
-      call: (device) => wl.linear(wl.zeros([2, 3], { device }), wl.zeros([5, 3], { device }), wl.zeros([4], { device })),
+      call: (device) =>
+        wl.linear(wl.zeros([2, 3], { device }), wl.zeros([5, 3], { device }), wl.zeros([4], { device })),
       error: 'ShapeError',
       says: [/\(5, 3\)/, /\(4,?\)/],
     },
@@ -107,6 +177,9 @@ opCase<LinearParams>({
   frozen: ([x, w, b], params) => wl.linear(x!, w!, b, params),
   sweep: (random) => {
     const [o, i] = [random.integer(1, 40), random.integer(1, 90)];
-    return { inputs: [[...random.shape(random.integer(0, 2), 5), i], [o, i], [o]], params: { activation: random.pick(activations) } };
+    return {
+      inputs: [[...random.shape(random.integer(0, 2), 5), i], [o, i], [o]],
+      params: { activation: random.pick(activations) },
+    };
   },
 });

@@ -23,7 +23,13 @@ opCase<Params>({
     // Inputs lie within 2 and their deviation is near 1; the worst row of a small sample has a deviation near 0.1.
     () => 8,
   ),
-  samples: [sample([4, 6], [6], 2), sample([2, 3, 4], [3, 4], 2), sample([3, 5], [5], 0), sample([3, 5], [5], 1), sample([2, 7], [7], 2, 0.1)],
+  samples: [
+    sample([4, 6], [6], 2),
+    sample([2, 3, 4], [3, 4], 2),
+    sample([3, 5], [5], 0),
+    sample([3, 5], [5], 1),
+    sample([2, 7], [7], 2, 0.1),
+  ],
   edges: [
     sample([0, 4], [4], 2),
     sample([1], [1], 2),

@@ -17,7 +17,16 @@ const sample = (shape: readonly number[], dim?: number | number[], keepDim?: boo
 });
 
 const samples = [sample([2, 3]), sample([2, 3, 4], 1), sample([2, 3, 4], [0, -1], true), sample([5, 7], 0)];
-const full = [sample([]), sample([1]), sample([1, 1], 0), sample([31]), sample([3, 33], 1), sample([2, 4097], 1), sample([4097, 2], 0), sample([3, 5, 129], [0, 2])];
+const full = [
+  sample([]),
+  sample([1]),
+  sample([1, 1], 0),
+  sample([31]),
+  sample([3, 33], 1),
+  sample([2, 4097], 1),
+  sample([4097, 2], 0),
+  sample([3, 5, 129], [0, 2]),
+];
 const empty = [sample([0]), sample([3, 0], 1), sample([0, 3], 1)];
 const long = [sample([70_001]), sample([257, 513], 0)];
 
@@ -124,7 +133,11 @@ for (const name of ['argmax', 'argmin'] as const) {
     ],
     sweep: (random) => {
       const shape = random.shape(random.integer(1, 4), 9);
-      return argSample(shape, random.next() < 0.3 ? undefined : random.integer(0, shape.length - 1), random.next() < 0.5);
+      return argSample(
+        shape,
+        random.next() < 0.3 ? undefined : random.integer(0, shape.length - 1),
+        random.next() < 0.5,
+      );
     },
   });
 }

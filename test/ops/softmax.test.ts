@@ -29,7 +29,10 @@ for (const name of ['softmax', 'logSoftmax'] as const) {
       { inputs: [{ shape: [2, 3], data: [NaN, 1, 2, 1, 2, 3] }], params: { dim: 1 } },
       { inputs: [{ shape: [2, 3], data: [-Infinity, 1, 2, -Infinity, -Infinity, -Infinity] }], params: { dim: 1 } },
       { inputs: [{ shape: [2, 3], data: [Infinity, 1, 2, 0, -0, 0] }], params: { dim: 1 } },
-      { inputs: [{ shape: [40], data: Array.from({ length: 40 }, (_, i) => (i === 37 ? NaN : i / 10)) }], params: { dim: 0 } },
+      {
+        inputs: [{ shape: [40], data: Array.from({ length: 40 }, (_, i) => (i === 37 ? NaN : i / 10)) }],
+        params: { dim: 0 },
+      },
     ],
     bad: [
       {

@@ -20,7 +20,8 @@ interface Movement<P> {
 
 /** A movement copies or re-labels elements: exact. */
 function movement<P>({ name, run, reference: wanted, samples, edges, bad, errorName }: Movement<P>): void {
-  const expand = (list: Movement<P>['samples']): Sample<P>[] => list.map(([shape, params]) => ({ inputs: [shape], params }));
+  const expand = (list: Movement<P>['samples']): Sample<P>[] =>
+    list.map(([shape, params]) => ({ inputs: [shape], params }));
   opCase<P>({
     name,
     errorName,
@@ -49,9 +50,13 @@ const copy = (x: Ref): Ref => x;
 for (const name of ['clone', 'contiguous'] as const) {
   movement<void>({
     name,
-    run: (x) => (name === 'contiguous' ? wl.contiguous(wl.transpose(wl.contiguous(wl.transpose(x, 0, -1)), 0, -1)) : wl.clone(x)),
+    run: (x) =>
+      name === 'contiguous' ? wl.contiguous(wl.transpose(wl.contiguous(wl.transpose(x, 0, -1)), 0, -1)) : wl.clone(x),
     reference: copy,
-    samples: [[[2, 3], undefined], [[4, 1, 5], undefined]],
+    samples: [
+      [[2, 3], undefined],
+      [[4, 1, 5], undefined],
+    ],
     edges: same,
     bad: [ofDisposed(wl[name])],
   });
@@ -61,8 +66,17 @@ movement<{ shape: number[] }>({
   name: 'reshape',
   run: (x, { shape }) => wl.reshape(x, shape),
   reference: (x, { shape }) => reference.reshape(x, shape),
-  samples: [[[2, 6], { shape: [3, 4] }], [[2, 3, 4], { shape: [-1, 2] }], [[1], { shape: [] }]],
-  edges: [[[0], { shape: [0, 3] }], [[], { shape: [1, 1] }], [[2, 4097], { shape: [4097, 2] }], [[3, 33], { shape: [-1] }]],
+  samples: [
+    [[2, 6], { shape: [3, 4] }],
+    [[2, 3, 4], { shape: [-1, 2] }],
+    [[1], { shape: [] }],
+  ],
+  edges: [
+    [[0], { shape: [0, 3] }],
+    [[], { shape: [1, 1] }],
+    [[2, 4097], { shape: [4097, 2] }],
+    [[3, 33], { shape: [-1] }],
+  ],
   bad: [
     {
       title: 'another number of elements',
@@ -70,7 +84,11 @@ movement<{ shape: number[] }>({
       error: 'ShapeError',
       says: [/\(2, 3\)/, /\(4, 2\)/],
     },
-    { title: 'two unknown sizes', call: (device) => wl.reshape(wl.zeros([2, 3], { device }), [-1, -1]), error: 'ShapeError' },
+    {
+      title: 'two unknown sizes',
+      call: (device) => wl.reshape(wl.zeros([2, 3], { device }), [-1, -1]),
+      error: 'ShapeError',
+    },
   ],
 });
 
@@ -78,8 +96,15 @@ movement<{ shape: number[] }>({
   name: 'view',
   run: (x, { shape }) => wl.view(x.isContiguous() ? x : wl.contiguous(x), shape),
   reference: (x, { shape }) => reference.reshape(x, shape),
-  samples: [[[2, 6], { shape: [3, 4] }], [[2, 3, 4], { shape: [-1, 2] }]],
-  edges: [[[0], { shape: [0, 3] }], [[], { shape: [1, 1] }], [[2, 4097], { shape: [4097, 2] }]],
+  samples: [
+    [[2, 6], { shape: [3, 4] }],
+    [[2, 3, 4], { shape: [-1, 2] }],
+  ],
+  edges: [
+    [[0], { shape: [0, 3] }],
+    [[], { shape: [1, 1] }],
+    [[2, 4097], { shape: [4097, 2] }],
+  ],
   bad: [
     {
       title: 'a layout that no view has',
@@ -98,8 +123,16 @@ movement<{ from: number; to: number }>({
     const middle = x.shape.slice(a, b + 1).reduce((p, n) => p * n, 1);
     return reference.reshape(x, [...x.shape.slice(0, a), middle, ...x.shape.slice(b + 1)]);
   },
-  samples: [[[2, 3, 4], { from: 0, to: -1 }], [[2, 3, 4], { from: 1, to: -1 }], [[2, 3, 4], { from: 0, to: 1 }]],
-  edges: [[[31], { from: 0, to: -1 }], [[0, 3], { from: 0, to: -1 }], [[3, 33, 2], { from: 1, to: 2 }]],
+  samples: [
+    [[2, 3, 4], { from: 0, to: -1 }],
+    [[2, 3, 4], { from: 1, to: -1 }],
+    [[2, 3, 4], { from: 0, to: 1 }],
+  ],
+  edges: [
+    [[31], { from: 0, to: -1 }],
+    [[0, 3], { from: 0, to: -1 }],
+    [[3, 33, 2], { from: 1, to: 2 }],
+  ],
   bad: [
     {
       title: 'dims in the wrong order',
@@ -114,8 +147,18 @@ movement<{ dims: number[] }>({
   name: 'permute',
   run: (x, { dims }) => wl.permute(x, dims),
   reference: (x, { dims }) => reference.permute(x, dims),
-  samples: [[[2, 3, 4], { dims: [2, 0, 1] }], [[2, 3], { dims: [-1, 0] }], [[2, 1, 3, 4], { dims: [3, 1, 0, 2] }]],
-  edges: [[[], { dims: [] }], [[0, 3], { dims: [1, 0] }], [[31], { dims: [0] }], [[2, 4097], { dims: [1, 0] }], [[33, 1, 3], { dims: [2, 1, 0] }]],
+  samples: [
+    [[2, 3, 4], { dims: [2, 0, 1] }],
+    [[2, 3], { dims: [-1, 0] }],
+    [[2, 1, 3, 4], { dims: [3, 1, 0, 2] }],
+  ],
+  edges: [
+    [[], { dims: [] }],
+    [[0, 3], { dims: [1, 0] }],
+    [[31], { dims: [0] }],
+    [[2, 4097], { dims: [1, 0] }],
+    [[33, 1, 3], { dims: [2, 1, 0] }],
+  ],
   bad: [
     {
       title: 'a dim twice',
@@ -130,8 +173,15 @@ movement<{ a: number; b: number }>({
   name: 'transpose',
   run: (x, { a, b }) => wl.transpose(x, a, b),
   reference: (x, { a, b }) => reference.transpose(x, a, b),
-  samples: [[[2, 3], { a: 0, b: 1 }], [[2, 3, 4], { a: -1, b: 0 }]],
-  edges: [[[0, 3], { a: 0, b: 1 }], [[2, 4097], { a: 0, b: 1 }], [[1, 33], { a: 1, b: 0 }]],
+  samples: [
+    [[2, 3], { a: 0, b: 1 }],
+    [[2, 3, 4], { a: -1, b: 0 }],
+  ],
+  edges: [
+    [[0, 3], { a: 0, b: 1 }],
+    [[2, 4097], { a: 0, b: 1 }],
+    [[1, 33], { a: 1, b: 0 }],
+  ],
   bad: [
     {
       title: 'a dim out of range',
@@ -146,8 +196,15 @@ movement<void>({
   name: 't',
   run: (x) => wl.t(x),
   reference: (x) => (x.shape.length === 2 ? reference.permute(x, [1, 0]) : x),
-  samples: [[[2, 3], undefined], [[4], undefined]],
-  edges: [[[], undefined], [[0, 3], undefined], [[33, 31], undefined]],
+  samples: [
+    [[2, 3], undefined],
+    [[4], undefined],
+  ],
+  edges: [
+    [[], undefined],
+    [[0, 3], undefined],
+    [[33, 31], undefined],
+  ],
   bad: [
     {
       title: 'three dims',
@@ -164,8 +221,17 @@ for (const name of ['expand', 'broadcastTo'] as const) {
     errorName: 'expand',
     run: (x, { shape }) => wl[name](x, shape),
     reference: (x, { shape }) => reference.expand(x, shape),
-    samples: [[[2, 1], { shape: [2, 3] }], [[3], { shape: [2, 4, 3] }], [[1, 3, 1], { shape: [2, 3, 2] }]],
-    edges: [[[], { shape: [31] }], [[1], { shape: [0] }], [[1, 33], { shape: [3, 33] }], [[2, 1], { shape: [2, 4097] }]],
+    samples: [
+      [[2, 1], { shape: [2, 3] }],
+      [[3], { shape: [2, 4, 3] }],
+      [[1, 3, 1], { shape: [2, 3, 2] }],
+    ],
+    edges: [
+      [[], { shape: [31] }],
+      [[1], { shape: [0] }],
+      [[1, 33], { shape: [3, 33] }],
+      [[2, 1], { shape: [2, 4097] }],
+    ],
     bad: [
       {
         title: 'a size that is neither equal nor 1',
@@ -181,14 +247,25 @@ movement<{ dims?: number | number[] }>({
   name: 'squeeze',
   run: (x, { dims }) => wl.squeeze(x, dims),
   reference: (x, { dims }) => {
-    const named = dims === undefined ? x.shape.map((_, i) => i) : [dims].flat().map((d) => (d < 0 ? d + x.shape.length : d));
+    const named =
+      dims === undefined ? x.shape.map((_, i) => i) : [dims].flat().map((d) => (d < 0 ? d + x.shape.length : d));
     return reference.reshape(
       x,
       x.shape.filter((n, i) => n !== 1 || !named.includes(i)),
     );
   },
-  samples: [[[2, 1, 3], {}], [[1, 2, 1], { dims: 0 }], [[1, 2, 1], { dims: [0, -1] }], [[2, 3], { dims: 0 }]],
-  edges: [[[1], {}], [[1, 1], {}], [[0, 1], {}], [[1, 4097], { dims: 0 }]],
+  samples: [
+    [[2, 1, 3], {}],
+    [[1, 2, 1], { dims: 0 }],
+    [[1, 2, 1], { dims: [0, -1] }],
+    [[2, 3], { dims: 0 }],
+  ],
+  edges: [
+    [[1], {}],
+    [[1, 1], {}],
+    [[0, 1], {}],
+    [[1, 4097], { dims: 0 }],
+  ],
   bad: [
     {
       title: 'a dim out of range',
@@ -206,8 +283,16 @@ movement<{ dim: number }>({
     const d = dim < 0 ? dim + x.shape.length + 1 : dim;
     return reference.reshape(x, [...x.shape.slice(0, d), 1, ...x.shape.slice(d)]);
   },
-  samples: [[[2, 3], { dim: 0 }], [[2, 3], { dim: 1 }], [[2, 3], { dim: -1 }]],
-  edges: [[[], { dim: 0 }], [[0], { dim: 1 }], [[31], { dim: -1 }]],
+  samples: [
+    [[2, 3], { dim: 0 }],
+    [[2, 3], { dim: 1 }],
+    [[2, 3], { dim: -1 }],
+  ],
+  edges: [
+    [[], { dim: 0 }],
+    [[0], { dim: 1 }],
+    [[31], { dim: -1 }],
+  ],
   bad: [
     {
       title: 'a dim out of range',
@@ -252,8 +337,14 @@ movement<{ dim: number; start: number; length: number }>({
   name: 'narrow',
   run: (x, { dim, start, length }) => wl.narrow(x, dim, start, length),
   reference: (x, { dim, start, length }) => reference.slice(x, dim, start, start + length),
-  samples: [[[5, 3], { dim: 0, start: 1, length: 3 }], [[2, 7], { dim: 1, start: 4, length: 3 }]],
-  edges: [[[33], { dim: 0, start: 1, length: 31 }], [[3, 4], { dim: 1, start: 4, length: 0 }]],
+  samples: [
+    [[5, 3], { dim: 0, start: 1, length: 3 }],
+    [[2, 7], { dim: 1, start: 4, length: 3 }],
+  ],
+  edges: [
+    [[33], { dim: 0, start: 1, length: 31 }],
+    [[3, 4], { dim: 1, start: 4, length: 0 }],
+  ],
   bad: [
     {
       title: 'more than there is',
@@ -276,8 +367,14 @@ movement<{ dim: number; index: number }>({
       part.shape.filter((_, i) => i !== d),
     );
   },
-  samples: [[[5, 3], { dim: 0, index: 1 }], [[2, 7], { dim: -1, index: -1 }]],
-  edges: [[[31], { dim: 0, index: 30 }], [[33, 0], { dim: 0, index: 2 }]],
+  samples: [
+    [[5, 3], { dim: 0, index: 1 }],
+    [[2, 7], { dim: -1, index: -1 }],
+  ],
+  edges: [
+    [[31], { dim: 0, index: 30 }],
+    [[33, 0], { dim: 0, index: 2 }],
+  ],
   bad: [
     {
       title: 'an index past the end',
@@ -292,8 +389,14 @@ movement<{ sizes: number | number[]; dim: number }>({
   name: 'split',
   run: (x, { sizes, dim }) => wl.split(x, sizes, dim),
   reference: (x, { sizes, dim }) => reference.split(x, sizes, dim),
-  samples: [[[5, 2], { sizes: 2, dim: 0 }], [[2, 6], { sizes: [1, 2, 3], dim: -1 }]],
-  edges: [[[33], { sizes: 32, dim: 0 }], [[3, 4], { sizes: [0, 4], dim: 1 }]],
+  samples: [
+    [[5, 2], { sizes: 2, dim: 0 }],
+    [[2, 6], { sizes: [1, 2, 3], dim: -1 }],
+  ],
+  edges: [
+    [[33], { sizes: 32, dim: 0 }],
+    [[3, 4], { sizes: [0, 4], dim: 1 }],
+  ],
   bad: [
     {
       title: 'sizes that do not add up',
@@ -308,10 +411,21 @@ movement<{ chunks: number; dim: number }>({
   name: 'chunk',
   run: (x, { chunks, dim }) => wl.chunk(x, chunks, dim),
   reference: (x, { chunks, dim }) => reference.split(x, Math.ceil(x.shape[dim]! / chunks), dim),
-  samples: [[[6, 2], { chunks: 3, dim: 0 }], [[2, 7], { chunks: 3, dim: 1 }]],
-  edges: [[[33], { chunks: 2, dim: 0 }], [[1], { chunks: 4, dim: 0 }]],
+  samples: [
+    [[6, 2], { chunks: 3, dim: 0 }],
+    [[2, 7], { chunks: 3, dim: 1 }],
+  ],
+  edges: [
+    [[33], { chunks: 2, dim: 0 }],
+    [[1], { chunks: 4, dim: 0 }],
+  ],
   bad: [
-    { title: 'no chunks', call: (device) => wl.chunk(wl.zeros([2, 3], { device }), 0), error: 'ShapeError', says: [/0/] },
+    {
+      title: 'no chunks',
+      call: (device) => wl.chunk(wl.zeros([2, 3], { device }), 0),
+      error: 'ShapeError',
+      says: [/0/],
+    },
   ],
 });
 
@@ -325,16 +439,47 @@ opCase<Joining>({
   reference: (inputs, { dim }) => reference.concat(inputs, dim),
   bound: bounds.exact,
   samples: [
-    { inputs: [[2, 3], [1, 3]], params: { dim: 0 } },
-    { inputs: [[2, 3], [2, 1], [2, 4]], params: { dim: -1 } },
+    {
+      inputs: [
+        [2, 3],
+        [1, 3],
+      ],
+      params: { dim: 0 },
+    },
+    {
+      inputs: [
+        [2, 3],
+        [2, 1],
+        [2, 4],
+      ],
+      params: { dim: -1 },
+    },
     { inputs: [[5]], params: { dim: 0 } },
   ],
   edges: [
     { inputs: [[0], [3]], params: { dim: 0 } },
     { inputs: [[1], [33]], params: { dim: 0 } },
-    { inputs: [[3, 31], [3, 33]], params: { dim: 1 } },
-    { inputs: [[2, 4097], [1, 4097]], params: { dim: 0 } },
-    { inputs: [[2, 0], [2, 3]], params: { dim: 1 } },
+    {
+      inputs: [
+        [3, 31],
+        [3, 33],
+      ],
+      params: { dim: 1 },
+    },
+    {
+      inputs: [
+        [2, 4097],
+        [1, 4097],
+      ],
+      params: { dim: 0 },
+    },
+    {
+      inputs: [
+        [2, 0],
+        [2, 3],
+      ],
+      params: { dim: 1 },
+    },
   ],
   bad: [
     {
@@ -353,8 +498,21 @@ opCase<Joining>({
   reference: (inputs, { dim }) => reference.stack(inputs, dim),
   bound: bounds.exact,
   samples: [
-    { inputs: [[2, 3], [2, 3]], params: { dim: 0 } },
-    { inputs: [[2, 3], [2, 3], [2, 3]], params: { dim: -1 } },
+    {
+      inputs: [
+        [2, 3],
+        [2, 3],
+      ],
+      params: { dim: 0 },
+    },
+    {
+      inputs: [
+        [2, 3],
+        [2, 3],
+        [2, 3],
+      ],
+      params: { dim: -1 },
+    },
   ],
   edges: [
     { inputs: [[], []], params: { dim: 0 } },

@@ -33,7 +33,18 @@ const original = await wl.serializeSafetensors({
   flag: wl.tensor([true, false]),
 });
 const headerLength = Number(new DataView(original.buffer, original.byteOffset).getBigUint64(0, true));
-const numbers = ['0', '-1', '1e99', '9223372036854775808', '4294967296', '0.5', '18446744073709551615', 'null', '"x"', '[]'];
+const numbers = [
+  '0',
+  '-1',
+  '1e99',
+  '9223372036854775808',
+  '4294967296',
+  '0.5',
+  '18446744073709551615',
+  'null',
+  '"x"',
+  '[]',
+];
 
 /** One to four changes: bytes of the header length, of the header's text, of a number in it; cuts and additions. */
 function mutate(): Uint8Array {
@@ -56,7 +67,8 @@ function swapNumber(bytes: Uint8Array): Uint8Array<ArrayBuffer> {
   const places = [...text.matchAll(/\d+/g)];
   const place = places[random(places.length)];
   if (!place) return Uint8Array.from(bytes);
-  const changed = text.slice(0, place.index) + numbers[random(numbers.length)]! + text.slice(place.index + place[0].length);
+  const changed =
+    text.slice(0, place.index) + numbers[random(numbers.length)]! + text.slice(place.index + place[0].length);
   const header = Buffer.from(changed, 'latin1');
   const out = new Uint8Array(8 + header.length + bytes.length - 8 - headerLength);
   new DataView(out.buffer).setBigUint64(0, BigInt(header.length), true);
