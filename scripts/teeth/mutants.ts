@@ -35,9 +35,10 @@ const families: Record<string, readonly string[]> = {
   elementwise: ['exp', 'log', 'sqrt', 'square', 'tanh', 'sigmoid', 'erf', 'relu', 'gelu', 'neg', 'abs', 'sign'],
   arithmetic: 'add sub mul div minimum maximum eq ne lt le gt ge logicalAnd logicalOr logicalNot where'.split(' '),
   reduce: ['sum', 'mean', 'max', 'min', 'argmax', 'argmin'],
-  view: 'clone contiguous reshape view flatten permute transpose t expand broadcastTo squeeze unsqueeze slice narrow select split chunk concat stack'.split(
+  view: 'clone contiguous reshape view flatten permute transpose t expand broadcastTo squeeze unsqueeze slice narrow select split chunk'.split(
     ' ',
   ),
+  concat: ['concat', 'stack'],
   matmul: ['matmul', 'linear'],
   conv: ['conv2d', 'maxPool2d'],
   softmax: ['softmax', 'logSoftmax'],
