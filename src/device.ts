@@ -99,6 +99,24 @@ export function devices(): string[] {
   return addon().deviceNames();
 }
 
+/**
+ * Loads a back end from a shared library that exports `warploomBackend` (native/engine/backend.h), and returns the names of
+ * its devices. An op that it has no kernel for throws NotSupportedError at the call.
+ * @throws DeviceError when the file cannot be loaded, is no back end, was built for another version of the interface, or its
+ * devices are here already
+ */
+export function loadBackend(path: string): string[] {
+  try {
+    return addon().loadBackend(path);
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    throw new DeviceError(`the back end could not be loaded: ${reason}`, {
+      op: 'loadBackend',
+      hint: 'Build it against the headers of this version.',
+    });
+  }
+}
+
 /** Devices opened so far. */
 export function openedDevices(): readonly Device[] {
   return [...opened.values()];

@@ -19,7 +19,7 @@ export {
 export type { ErrorCode, ErrorDetails } from './errors.js';
 export { dtypes, isDType, itemSize, promoteTypes, promotionTable, resultType } from './dtype.js';
 export type { DType, TypedArray, TypedArrays } from './dtype.js';
-export { configureCpu, defaultDevice, Device, device, devices, setDefaultDevice } from './device.js';
+export { configureCpu, defaultDevice, Device, device, devices, loadBackend, setDefaultDevice } from './device.js';
 export type { DeviceLike } from './device.js';
 export type { Shape } from './shape.js';
 export { Tensor } from './tensor.js';

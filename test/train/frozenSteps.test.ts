@@ -10,7 +10,9 @@ type Losses = Record<(typeof names)[number], number[]>;
 // A process of its own: the instruction set is chosen before the device opens.
 function train(isa: string, how: 'eager' | 'capture'): Losses {
   const script = fileURLToPath(new URL('./frozenSteps.ts', import.meta.url));
-  return JSON.parse(execFileSync(process.execPath, ['--import', 'tsx', script, isa, how], { encoding: 'utf8' })) as Losses;
+  return JSON.parse(
+    execFileSync(process.execPath, ['--import', 'tsx', script, isa, how], { encoding: 'utf8' }),
+  ) as Losses;
 }
 
 describe.each(['baseline', 'avx2', 'avx512'])('ten steps on %s', (isa) => {

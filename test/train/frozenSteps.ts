@@ -98,7 +98,11 @@ const models = {
 };
 
 async function losses(name: keyof typeof models, captured: boolean): Promise<number[]> {
-  const { 'batch.x': xs, 'batch.y': ys, ...weights } = await wl.loadSafetensors(readFileSync(frozen(`steps_${name}.safetensors`)));
+  const {
+    'batch.x': xs,
+    'batch.y': ys,
+    ...weights
+  } = await wl.loadSafetensors(readFileSync(frozen(`steps_${name}.safetensors`)));
   const { model, optimizer } = models[name]();
   model.loadStateDict(weights);
   const eager = (x: Tensor, y: Tensor): Tensor => {

@@ -68,21 +68,18 @@ void add(const void* data, Context& context) {
   }
 }
 
-void relu(const void* data, Context& context) {
+void copy(const void* data, Context& context) {
   const auto& args = *static_cast<const UnaryArgs*>(data);
-  if (!isFloat(args.y, context, "relu")) return;
+  if (!isFloat(args.x, context, "copy") || !isFloat(args.y, context, "copy")) return;
   const int64_t n = args.y.numel();
-  for (int64_t i = 0; i < n; ++i) {
-    const float x = at(args.x, args.y, i);
-    at(args.y, args.y, i) = x > 0 || x != x ? x : 0;
-  }
+  for (int64_t i = 0; i < n; ++i) at(args.y, args.y, i) = at(args.x, args.y, i);
 }
 
 class FakeDevice final : public DeviceImpl {
  public:
   FakeDevice() {
     table_[static_cast<int>(OpId::add)].run = add;
-    table_[static_cast<int>(OpId::relu)].run = relu;
+    table_[static_cast<int>(OpId::copy)].run = copy;
   }
   void* allocate(std::size_t bytes) override { return std::aligned_alloc(64, (bytes + 63) / 64 * 64); }
   void release(void* data, std::size_t) override { std::free(data); }
