@@ -142,8 +142,8 @@ export class AddonLoadError extends WarploomError {
   constructor(tried: readonly string[]) {
     super(`the native addon could not be loaded. Tried:\n${tried.map((line) => `  ${line}`).join('\n')}\n`, {
       hint:
-        'Run `npm rebuild warploom` (needs a C++17 compiler and Python), in a checkout `npm run build:test`, ' +
-        'or name the file in WARPLOOM_ADDON.',
+        'Run `npx node-gyp rebuild` in the folder of the package (needs g++, make and Python), in a checkout ' +
+        '`npm run build:test`, or name the file in WARPLOOM_ADDON.',
     });
     this.tried = tried;
   }

@@ -1,0 +1,59 @@
+/** The cases that every peer runs, and what each must at least compute or move. */
+
+export const caseNames = [
+  'peak',
+  'matmul_512',
+  'matmul_1024',
+  'add_1e7',
+  'tiny_add',
+  'mlp_step',
+  'cnn_step',
+  'gpt_step',
+] as const;
+export type CaseName = (typeof caseNames)[number];
+
+/** One measurement, as `--json` writes it. `error` says why a peer has no time for a case; times are then 0. */
+export interface Row {
+  peer: string;
+  case: CaseName;
+  threads: number;
+  dtype: 'float32';
+  median_ms: number;
+  min_ms: number;
+  reps: number;
+  error?: string;
+}
+
+export interface Work {
+  /** floating-point operations, a fused multiply-add being two */
+  flops: number;
+  /** bytes that must cross between memory and the processor */
+  bytes: number;
+}
+
+/** Multiplications of a forward pass, its gradients by weights, and those by inputs (none for the first layer). */
+const trained = (layers: number[], first: number): number => {
+  const forward = 2 * layers.reduce((sum, macs) => sum + macs, 0);
+  return 3 * forward - 2 * first;
+};
+
+const mlp = [784 * 512, 512 * 256, 256 * 10].map((macs) => 128 * macs);
+const cnn = [28 * 28 * 16 * 9, 14 * 14 * 32 * 16 * 9, 32 * 7 * 7 * 10].map((macs) => 64 * macs);
+const tokens = 16 * 64;
+// Per layer 12 d^2 multiplications a token in the four products, and two of T x d a token in attention; then the head.
+const gpt = [2 * tokens * 12 * 128 * 128, 2 * tokens * 2 * 64 * 128, tokens * 128 * 256];
+
+/** What a case costs at the very least: only the matrix products are counted, and only arrays too large for any cache. */
+export const work: Readonly<Record<CaseName, Work>> = {
+  peak: { flops: 0, bytes: 0 },
+  matmul_512: { flops: 2 * 512 ** 3, bytes: 0 },
+  matmul_1024: { flops: 2 * 1024 ** 3, bytes: 0 },
+  add_1e7: { flops: 1e7, bytes: 3 * 4 * 1e7 },
+  tiny_add: { flops: 0, bytes: 0 },
+  mlp_step: { flops: trained(mlp, mlp[0]!), bytes: 0 },
+  cnn_step: { flops: trained(cnn, cnn[0]!), bytes: 0 },
+  gpt_step: { flops: trained(gpt, 0), bytes: 0 },
+};
+
+/** Adds in one chain of `tiny_add`; its time is that of one add. */
+export const tinyChain = 1000;

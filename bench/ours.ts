@@ -1,0 +1,176 @@
+/** warploom's side: `tsx bench/ours.ts CASE...` prints one row of JSON a line. Threads come from WARPLOOM_THREADS. */
+import Benchmark from 'benchmark';
+import {
+  crossEntropy,
+  dispose,
+  gelu,
+  manualSeed,
+  nn,
+  optim,
+  rand,
+  randint,
+  randn,
+  scaledDotProductAttention,
+  split,
+  tidy,
+  type Tensor,
+} from '../src/index.js';
+import { tinyChain, type CaseName, type Row } from './cases.js';
+
+class Block extends nn.Module {
+  readonly ln1: nn.LayerNorm;
+  readonly qkv: nn.Linear;
+  readonly proj: nn.Linear;
+  readonly ln2: nn.LayerNorm;
+  readonly fc1: nn.Linear;
+  readonly fc2: nn.Linear;
+
+  constructor(
+    readonly d: number,
+    readonly heads: number,
+  ) {
+    super();
+    this.ln1 = new nn.LayerNorm(d);
+    this.qkv = new nn.Linear(d, 3 * d);
+    this.proj = new nn.Linear(d, d);
+    this.ln2 = new nn.LayerNorm(d);
+    this.fc1 = new nn.Linear(d, 4 * d);
+    this.fc2 = new nn.Linear(4 * d, d);
+  }
+
+  override forward(x: Tensor): Tensor {
+    const [b, t, d] = x.shape as [number, number, number];
+    const [q, k, v] = split(this.qkv.forward(this.ln1.forward(x)), d, 2).map((z) =>
+      z.reshape([b, t, this.heads, d / this.heads]).transpose(1, 2),
+    );
+    const mixed = scaledDotProductAttention(q!, k!, v!, { causal: true }).transpose(1, 2).reshape([b, t, d]);
+    const y = x.add(this.proj.forward(mixed));
+    return y.add(this.fc2.forward(gelu(this.fc1.forward(this.ln2.forward(y)), { approximate: 'tanh' })));
+  }
+}
+
+class Gpt extends nn.Module {
+  readonly tok = new nn.Embedding(256, 128);
+  readonly pos = new nn.Embedding(64, 128);
+  readonly blocks = new nn.ModuleList([new Block(128, 4), new Block(128, 4)]);
+  readonly ln = new nn.LayerNorm(128);
+  readonly head = new nn.Linear(128, 256, { bias: false });
+
+  override forward(index: Tensor): Tensor {
+    let x = this.tok.forward(index).add(this.pos.weight);
+    for (const block of this.blocks) x = block.forward(x);
+    return this.head.forward(this.ln.forward(x)).reshape([16 * 64, 256]);
+  }
+}
+
+/** A step of training: forward, loss, gradients, Adam. */
+function trainer(model: nn.Module & { forward(x: Tensor): Tensor }, x: Tensor, y: Tensor): () => Promise<void> {
+  const optimizer = new optim.Adam(model.parameters(), { lr: 1e-3 });
+  return async () => {
+    const loss = tidy(() => {
+      const value = crossEntropy(model.forward(x), y);
+      optimizer.zeroGrad();
+      value.backward();
+      optimizer.step();
+      return value.detach();
+    });
+    await loss.ready();
+    dispose(loss);
+  };
+}
+
+function product(n: number): () => Promise<void> {
+  const [a, b] = [randn([n, n]), randn([n, n])];
+  return async () => {
+    const c = a.matmul(b);
+    await c.ready();
+    dispose(c);
+  };
+}
+
+const labels = (shape: number[], classes: number) => randint(0, classes, shape, { dtype: 'int32' });
+
+const programs: Record<Exclude<CaseName, 'peak'>, () => () => Promise<void>> = {
+  matmul_512: () => product(512),
+  matmul_1024: () => product(1024),
+  add_1e7: () => {
+    const [a, b] = [rand([1e7]), rand([1e7])];
+    return async () => {
+      const c = a.add(b);
+      await c.ready();
+      dispose(c);
+    };
+  },
+  tiny_add: () => {
+    const [a, b] = [rand([8]), rand([8])];
+    return async () => {
+      const sum = tidy(() => {
+        let x = a;
+        for (let i = 0; i < tinyChain; i++) x = x.add(b);
+        return x;
+      });
+      await sum.ready();
+      dispose(sum);
+    };
+  },
+  mlp_step: () =>
+    trainer(
+      new nn.Sequential(
+        new nn.Linear(784, 512),
+        new nn.ReLU(),
+        new nn.Linear(512, 256),
+        new nn.ReLU(),
+        new nn.Linear(256, 10),
+      ),
+      rand([128, 784]),
+      labels([128], 10),
+    ),
+  cnn_step: () =>
+    trainer(
+      new nn.Sequential(
+        new nn.Conv2d(1, 16, 3, { padding: 1 }),
+        new nn.ReLU(),
+        new nn.MaxPool2d(2),
+        new nn.Conv2d(16, 32, 3, { padding: 1 }),
+        new nn.ReLU(),
+        new nn.MaxPool2d(2),
+        new nn.Flatten(),
+        new nn.Linear(32 * 7 * 7, 10),
+      ),
+      rand([64, 1, 28, 28]),
+      labels([64], 10),
+    ),
+  gpt_step: () => trainer(new Gpt(), labels([16, 64], 256), labels([16 * 64], 256)),
+};
+
+/** Runs one program under Benchmark.js, after a warm-up, and takes median and minimum of its samples. */
+async function measure(name: Exclude<CaseName, 'peak'>): Promise<Row> {
+  const threads = Number(process.env['WARPLOOM_THREADS']);
+  manualSeed(1);
+  const program = programs[name]();
+  for (let i = 0; i < 3; i++) await program();
+  const samples = await new Promise<number[]>((resolve, reject) => {
+    new Benchmark(name, {
+      defer: true,
+      minSamples: 15,
+      maxTime: 1.5,
+      fn: (deferred: { resolve(): void }) => void program().then(() => deferred.resolve(), reject),
+      onComplete(this: Benchmark) {
+        resolve([...this.stats.sample].sort((a, b) => a - b));
+      },
+    }).run({ async: true });
+  });
+  const unit = 1000 / (name === 'tiny_add' ? tinyChain : 1);
+  return {
+    peer: 'warploom',
+    case: name,
+    threads,
+    dtype: 'float32',
+    median_ms: samples[samples.length >> 1]! * unit,
+    min_ms: samples[0]! * unit,
+    reps: samples.length,
+  };
+}
+
+for (const name of process.argv.slice(2) as Exclude<CaseName, 'peak'>[])
+  console.log(JSON.stringify(await measure(name)));
