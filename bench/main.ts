@@ -32,6 +32,8 @@ function run(command: string, args: readonly string[], env: Record<string, strin
 
 const lastLine = (text: string): string => text.trim().split('\n').at(-1) ?? '';
 
+const progress = (text: string): void => void process.stderr.write(`bench: ${text}\n`);
+
 /** Rows of a peer's process; each case without one becomes a row with the reason. */
 function rowsOf(peer: string, threads: number, cases: readonly CaseName[], done: Done): Row[] {
   const rows = done.stdout
@@ -96,8 +98,10 @@ function print(rows: readonly Row[], threads: number, measured: Machine | string
     const cells = here.map((row) => {
       if (row.error !== undefined) return `${row.peer} cannot (${row.error})`;
       const ratio =
-        own && own !== row && own.error === undefined ? ` (x${(own.median_ms / row.median_ms).toFixed(2)})` : '';
-      return `${row.peer} ${time(row.median_ms)}${ratio}`;
+        own && own !== row && own.error === undefined
+          ? `, ours takes ${(own.median_ms / row.median_ms).toFixed(2)} of it`
+          : '';
+      return `${row.peer} ${time(row.median_ms)} (min ${time(row.min_ms)})${ratio}`;
     });
     if (typeof measured !== 'string') {
       const floor = Math.max(work[name].flops / measured.gflops, work[name].bytes / measured.gbytes) / 1e6;
@@ -136,6 +140,7 @@ for (const threads of counts) {
       });
   }
   if (cases.length > 0) {
+    progress(`${cases.join(' ')} with ${threads} thread${threads === 1 ? '' : 's'}; a minute or more for each peer`);
     rows.push(...ours(threads, cases), ...pytorch(threads, cases));
     for (const peer of jsPeers(run)) rows.push(...rowsOf(peer.name, threads, cases, peer.measure(threads, cases)));
   }

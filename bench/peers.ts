@@ -22,7 +22,7 @@ const here = dirname(fileURLToPath(import.meta.url));
 
 /** The peers, or what kept them from being installed as the answer of each. */
 export function jsPeers(run: Run): Peer[] {
-  const installed = existsSync(join(here, 'node_modules'))
+  const installed = existsSync(join(here, 'node_modules', '.package-lock.json'))
     ? { status: 0, stdout: '', stderr: '' }
     : // onnxruntime-node's own script fetches CUDA libraries, which nothing here uses.
       run('npm', ['ci', '--prefix', here, '--ignore-scripts', '--no-audit', '--no-fund']);

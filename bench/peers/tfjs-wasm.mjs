@@ -1,5 +1,7 @@
 /** TensorFlow.js on its WebAssembly back end (SIMD; Node has no threads for it). */
 import * as tf from '@tensorflow/tfjs-core';
+// The union package registers the gradients, which the core alone leaves out.
+import '@tensorflow/tfjs';
 import '@tensorflow/tfjs-backend-wasm';
 import { measureAll, onlyOneThread, tinyChain } from './measure.mjs';
 
