@@ -22,6 +22,9 @@ export interface Row {
   min_ms: number;
   reps: number;
   error?: string;
+  /** of the peak: the best rates, of float32 fma in 1e9 operations a second and of memory in 1e9 bytes a second */
+  gflops?: number;
+  gbytes?: number;
 }
 
 export interface Work {

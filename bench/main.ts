@@ -45,7 +45,7 @@ function rowsOf(peer: string, threads: number, cases: readonly CaseName[], done:
   return [...rows, ...absent.map((name) => cannot(rows[0]?.peer ?? peer, name, threads, reason))];
 }
 
-const cannot = (peer: string, name: CaseName, threads: number, error: string): Row => ({
+const rowOf = (peer: string, name: CaseName, threads: number, rest: Partial<Row>): Row => ({
   peer,
   case: name,
   threads,
@@ -53,8 +53,18 @@ const cannot = (peer: string, name: CaseName, threads: number, error: string): R
   median_ms: 0,
   min_ms: 0,
   reps: 0,
-  error,
+  ...rest,
 });
+
+const cannot = (peer: string, name: CaseName, threads: number, error: string): Row =>
+  rowOf(peer, name, threads, { error });
+
+/** The peak as a row: the time of 1e9 floating-point operations, and the rates themselves. */
+function peakRow(threads: number, measured: Machine | string): Row {
+  if (typeof measured === 'string') return cannot('machine', 'peak', threads, measured);
+  const ms = 1000 / measured.gflops;
+  return rowOf('machine', 'peak', threads, { median_ms: ms, min_ms: ms, reps: 7, ...measured });
+}
 
 /** Compiles the small probe once and measures the machine with it. */
 function machine(threads: number): Machine | string {
@@ -99,7 +109,7 @@ function print(rows: readonly Row[], threads: number, measured: Machine | string
       if (row.error !== undefined) return `${row.peer} cannot (${row.error})`;
       const ratio =
         own && own !== row && own.error === undefined
-          ? `, ours takes ${(own.median_ms / row.median_ms).toFixed(2)} of it`
+          ? `, ours takes ${Number((own.median_ms / row.median_ms).toPrecision(2))} of it`
           : '';
       return `${row.peer} ${time(row.median_ms)} (min ${time(row.min_ms)})${ratio}`;
     });
@@ -127,18 +137,7 @@ for (const threads of counts) {
   // Measured on every run, asked for or not: floors are read against it.
   const measured = machine(threads);
   const rows: Row[] = [];
-  if (wanted.includes('peak')) {
-    // The row's time is that of 1e9 floating-point operations.
-    if (typeof measured === 'string') rows.push(cannot('machine', 'peak', threads, measured));
-    else
-      rows.push({
-        ...cannot('machine', 'peak', threads, ''),
-        median_ms: 1000 / measured.gflops,
-        min_ms: 1000 / measured.gflops,
-        reps: 7,
-        error: undefined,
-      });
-  }
+  if (wanted.includes('peak')) rows.push(peakRow(threads, measured));
   if (cases.length > 0) {
     progress(`${cases.join(' ')} with ${threads} thread${threads === 1 ? '' : 's'}; a minute or more for each peer`);
     rows.push(...ours(threads, cases), ...pytorch(threads, cases));

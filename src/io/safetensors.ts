@@ -3,6 +3,7 @@
  * little-endian and row-major. What we write depends on names, values and metadata alone: the same tensors give the same file.
  */
 import { open, type FileHandle } from 'node:fs/promises';
+import { fileURLToPath } from 'node:url';
 import { device, type DeviceLike } from '../device.js';
 import { itemSize, type DType } from '../dtype.js';
 import { FormatError } from '../errors.js';
@@ -39,8 +40,8 @@ export interface LoadSafetensorsOptions {
   device?: DeviceLike;
 }
 
-/** A file's bytes, or where to find them. */
-export type SafetensorsSource = string | URL | Uint8Array | ArrayBuffer;
+/** A file's bytes, or where to find them: a path or a `file:` URL (named by its shape, as neither ES2022 nor this package declares URL). */
+export type SafetensorsSource = string | { readonly href: string } | Uint8Array | ArrayBuffer;
 
 /** Random access to a file or to bytes in memory, so both are read by the same code. */
 interface ByteSource {
@@ -85,9 +86,10 @@ async function fileSource(path: string, handle: FileHandle): Promise<ByteSource>
 async function withSource<T>(source: SafetensorsSource, use: (bytes: ByteSource) => Promise<T>): Promise<T> {
   if (source instanceof Uint8Array) return use(memorySource(source));
   if (source instanceof ArrayBuffer) return use(memorySource(new Uint8Array(source)));
-  const handle = await open(source, 'r');
+  const path = typeof source === 'string' ? source : fileURLToPath(source.href);
+  const handle = await open(path, 'r');
   try {
-    return await use(await fileSource(String(source), handle));
+    return await use(await fileSource(path, handle));
   } finally {
     await handle.close();
   }

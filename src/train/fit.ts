@@ -47,8 +47,11 @@ export interface FitOptions<S extends object = Sample> {
   metrics?: readonly MetricLike[];
   earlyStopping?: EarlyStoppingOptions;
   callbacks?: readonly Callback[];
-  /** ends the run after the current step, with a checkpoint where they are written; the promise resolves with `stopped: 'aborted'` */
-  signal?: AbortSignal;
+  /**
+   * an AbortSignal: ends the run after the current step, with a checkpoint where they are written; the promise resolves with
+   * `stopped: 'aborted'`
+   */
+  signal?: { readonly aborted: boolean };
   /** a progress bar, drawn only where standard error is a terminal; default true */
   progress?: boolean;
   checkpoint?: CheckpointOptions;

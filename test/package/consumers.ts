@@ -29,8 +29,24 @@ const names = '{ crossEntropy, nn, optim, tensor, tidy }';
 export const consumers = {
   'esm.mjs': `import ${names} from 'warploom';\n${body('')}await main();\n`,
   'common.cjs': `const ${names} = require('warploom');\n${body('')}main();\n`,
-  'typed.mts': `import ${names} from 'warploom';\nimport type { Tensor } from 'warploom';\n${body(': Promise<number>')}
+  'typed.mts': `import ${names} from 'warploom';\nimport type { Tensor } from 'warploom';\ndeclare const console: { log(text: string): void };\n${body(': Promise<number>')}
 const shape: readonly number[] = (x satisfies Tensor).shape;
 if (shape.length !== 2) throw new Error('shape');
 await main();\n`,
 } as const;
+
+/** No types but the package's own and the language's: none of Node's, none of the DOM's. */
+export const tsconfig = {
+  compilerOptions: {
+    module: 'nodenext',
+    target: 'es2022',
+    lib: ['es2022'],
+    types: [],
+    strict: true,
+    skipLibCheck: false,
+    declaration: true,
+    noUncheckedIndexedAccess: true,
+    exactOptionalPropertyTypes: true,
+  },
+  files: ['typed.mts'],
+};
