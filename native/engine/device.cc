@@ -1,5 +1,6 @@
 #include "engine/device.h"
 
+#include <algorithm>
 #include <cstdlib>
 #include <cstring>
 
@@ -124,6 +125,10 @@ void Device::beginRecording(Recording* into) {
 }
 
 void Device::endRecording() {
+  // Each block once: a replay walks this list.
+  std::vector<Block*>& blocks = recording->blocks;
+  std::sort(blocks.begin(), blocks.end());
+  blocks.erase(std::unique(blocks.begin(), blocks.end()), blocks.end());
   recording = nullptr;
   allocator_.endPrivate();
 }
