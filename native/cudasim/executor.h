@@ -1,0 +1,44 @@
+// Runs one launch of a kernel to its end, on the threads of this process.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "cudasim/counters.h"
+#include "cudasim/memory.h"
+#include "cudasim/ptx/module.h"
+#include "cudasim/settings.h"
+
+namespace warploom::cudasim {
+
+struct Launch {
+  const Kernel* kernel = nullptr;
+  uint32_t grid[3] = {1, 1, 1}, block[3] = {1, 1, 1};
+  uint32_t dynamicShared = 0;
+  std::vector<uint8_t> params;  // kernel->paramBytes of them, laid out by kernel->params
+  Memory* memory = nullptr;
+  std::vector<Memory*> peers;  // other devices whose memory this one may touch
+};
+
+struct Finding {
+  std::string check;  // mem | init | race | sync | timeout | trap
+  std::string kernel, message, file;
+  uint32_t block[3] = {0, 0, 0}, thread[3] = {0, 0, 0};
+  int line = 0, ptxLine = 0;
+
+  // One JSON object {check, kernel, block, thread, file, line, ptx_line, message}, no newline.
+  std::string json() const;
+};
+
+struct LaunchResult {
+  int status = 0;  // 0 or the CUresult: 700 (address), 716 (misaligned), 719 (launch failure), 702 (timeout)
+  std::vector<Finding> findings;
+  Counters counters;
+};
+
+// The limits of a launch (block size, shared memory, ...) are the driver's to check. Findings are listed once for each
+// kind and instruction, in a stable order. Throws std::invalid_argument when params do not fit the kernel.
+LaunchResult execute(const Launch& launch, const Settings& settings);
+
+}  // namespace warploom::cudasim
