@@ -68,8 +68,8 @@ struct ThreadPool::State {
   const std::atomic<bool>* cancelled = nullptr;
 
   std::mutex errorMutex;
-  // The first exception that escaped from fn; thrown again by run(). Not a std::exception_ptr: copying one asks for a newer C++
-  // library than Node itself does (CXXABI 1.3.13).
+  // The first exception that escaped from fn; thrown again by run(). Not a std::exception_ptr: copying one asks for a
+  // newer C++ library than Node itself does (CXXABI 1.3.13).
   enum class Thrown { nothing, badAlloc, other };
   Thrown thrown = Thrown::nothing;
   char message[256] = {};
