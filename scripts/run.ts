@@ -12,7 +12,7 @@ if (program === undefined || !existsSync(program)) {
   console.error(program === undefined ? 'usage: tsx scripts/run.ts PROGRAM [ARGUMENT...]' : `${program}: no such file`);
   process.exitCode = 2;
 } else {
-  await ensureBuilt('test');
+  await ensureBuilt('addon');
   const path = resolve(program);
   process.argv = [process.argv[0]!, path, ...rest];
   await import(pathToFileURL(path).href);

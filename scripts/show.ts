@@ -17,7 +17,7 @@ if (!load) {
   process.stderr.write(`usage: npm run show -- ${Object.keys(shows).join('|')}\n`);
   process.exit(2);
 }
-await ensureBuilt('test');
+await ensureBuilt('addon');
 const { figures, ok } = await (await load()).show();
 process.stdout.write(`${name}: ${figures}: ${ok ? 'ok' : 'SHORT'}\n`);
 process.exit(ok ? 0 : 1);

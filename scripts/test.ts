@@ -3,7 +3,7 @@
  * arguments it runs vitest alone, on those.
  */
 import { rmSync } from 'node:fs';
-import { ensureBuilt } from './build.js';
+import { buildFolder, ensureBuilt } from './build.js';
 import { add, finish, noTotals, runNative } from './support/runner.js';
 import { runVitest } from './support/vitest.js';
 import { evidenceFolder } from '../test/harness/surface.js';
@@ -24,7 +24,7 @@ lap('vitest');
 if (chosen.length > 0) finish(totals);
 keepTitles(vitest.passed);
 
-add(totals, await runNative('build-test'));
+add(totals, await runNative(buildFolder));
 lap('native tests');
 
 const { problems } = await judgeSurface();

@@ -7,7 +7,7 @@ import { beforeAll, describe, expect, it } from 'vitest';
 import * as wl from '../../src/index.js';
 import { covers, root } from '../harness/surface.js';
 
-const library = join(root, 'build-test', 'Release', 'fake_device.so');
+const library = join(root, 'build-cmake', 'Release', 'fake_device.so');
 const read = async (t: wl.Tensor): Promise<number[]> => Array.from(await t.data('float32'));
 const on = (values: number[], shape: number[], device = 'fake') => wl.tensor(values, { shape, device });
 const ramp = (n: number) => Array.from({ length: n }, (_, i) => (i % 7) - 3);
