@@ -18,7 +18,7 @@ const totals = noTotals();
 type Outcome = 'red' | 'survived' | 'never reached' | 'no such rule';
 
 async function bite({ mutant, files, pattern, optional }: Bite, lane: number): Promise<Outcome> {
-  const mark = join(folder, `mark-${lane}`);
+  const mark = join(folder, `mark-${process.pid}-${lane}`);
   rmSync(mark, { force: true });
   const args = ['run', ...files, '--bail', '1', '--reporter', 'dot', ...(pattern === '' ? [] : ['-t', pattern])];
   const env = { WARPLOOM_TEETH: JSON.stringify(mutant), WARPLOOM_TEETH_MARK: mark, WARPLOOM_THREADS: '1' };

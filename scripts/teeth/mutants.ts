@@ -83,7 +83,8 @@ function kernels(): Bite[] {
 function gradients(): Bite[] {
   const ops = [...readSurface().values()].filter((row) => {
     const claim = row.claims.gradient;
-    return claim && !('reason' in claim) && claim[0] !== '*';
+    // The gradient of sign is zero: negated or doubled it is the same.
+    return claim && !('reason' in claim) && claim[0] !== '*' && row.name !== 'sign';
   });
   return ops.flatMap(({ name: op }) =>
     (['grad', 'backward'] as const).flatMap((rule) =>
