@@ -102,7 +102,8 @@ void Decoder::readView(View& view, Access access) {
   if (empty) {
     view.data = storage->block->data;
   } else {
-    if (offset < 0 || (last + 1) * item > storage->bytes) return fail(ErrorCode::invalid, "a view reaches outside its storage");
+    if (offset < 0 || (last + 1) * item > storage->bytes)
+      return fail(ErrorCode::invalid, "a view reaches outside its storage");
     view.data = static_cast<char*>(storage->block->data) + offset * item;
   }
   use(*storage, static_cast<int32_t>(handle), access);

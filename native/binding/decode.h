@@ -1,5 +1,5 @@
-// Turns the words that TypeScript wrote into an op's argument struct. Nothing is trusted: every view is checked to lie inside
-// its storage, so that no call, however wrong, makes a kernel read or write outside.
+// Turns the words that TypeScript wrote into an op's argument struct. Nothing is trusted: every view is checked to lie
+// inside its storage, so that no call, however wrong, makes a kernel read or write outside.
 #pragma once
 
 #include <cstdint>

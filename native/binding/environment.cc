@@ -17,7 +17,8 @@ std::atomic<int> computing{0};
 
 // The memory this process may use: the machine's, or its control group's where that is less.
 std::size_t hostMemory() {
-  std::size_t bytes = static_cast<std::size_t>(sysconf(_SC_PHYS_PAGES)) * static_cast<std::size_t>(sysconf(_SC_PAGESIZE));
+  std::size_t bytes =
+      static_cast<std::size_t>(sysconf(_SC_PHYS_PAGES)) * static_cast<std::size_t>(sysconf(_SC_PAGESIZE));
   for (const char* path : {"/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"}) {
     if (std::FILE* file = std::fopen(path, "r")) {
       unsigned long long limit = 0;
@@ -68,8 +69,8 @@ Environment::Environment(Napi::Env env) {
   words = array.Data();
   wordsReference = Napi::Persistent(array);
   devices_.push_back({"cpu", nullptr, 0, nullptr});
-  wake_ = Napi::ThreadSafeFunction::New(
-      env, Napi::Function::New(env, [](const Napi::CallbackInfo&) {}), "warploom", 0, 1);
+  wake_ =
+      Napi::ThreadSafeFunction::New(env, Napi::Function::New(env, [](const Napi::CallbackInfo&) {}), "warploom", 0, 1);
   wake_.Unref(env);
 }
 
@@ -135,7 +136,8 @@ bool Environment::configureCpu(int threads, const std::string& isa) {
 }
 
 Device* Environment::device(int id) {
-  if (id >= 0 && id < static_cast<int>(devices_.size()) && devices_[id].device && !down_) return devices_[id].device.get();
+  if (id >= 0 && id < static_cast<int>(devices_.size()) && devices_[id].device && !down_)
+    return devices_[id].device.get();
   return openDevice(id) ? devices_[id].device.get() : nullptr;
 }
 

@@ -2,13 +2,13 @@
 // environments share nothing but code and the count of those that compute.
 #pragma once
 
+#include <napi.h>
+
 #include <memory>
 #include <mutex>
 #include <string>
 #include <unordered_map>
 #include <vector>
-
-#include <napi.h>
 
 #include "binding/decode.h"
 #include "cpu/backend.h"

@@ -12,7 +12,8 @@ Environment& environmentOf(const Napi::CallbackInfo& info) { return *static_cast
 
 // JavaScript hands over numbers only (src/addon.ts is the sole caller); anything else is a bug there and throws.
 double number(const Napi::CallbackInfo& info, std::size_t index) {
-  if (index >= info.Length() || !info[index].IsNumber()) throw Napi::TypeError::New(info.Env(), "warploom: a number is expected");
+  if (index >= info.Length() || !info[index].IsNumber())
+    throw Napi::TypeError::New(info.Env(), "warploom: a number is expected");
   return info[index].As<Napi::Number>().DoubleValue();
 }
 
@@ -136,7 +137,8 @@ Napi::Value upload(const Napi::CallbackInfo& info) {
 }
 
 Napi::ArrayBuffer target(const Napi::CallbackInfo& info, std::size_t index) {
-  if (index >= info.Length() || !info[index].IsArrayBuffer()) throw Napi::TypeError::New(info.Env(), "warploom: an ArrayBuffer is expected");
+  if (index >= info.Length() || !info[index].IsArrayBuffer())
+    throw Napi::TypeError::New(info.Env(), "warploom: an ArrayBuffer is expected");
   return info[index].As<Napi::ArrayBuffer>();
 }
 
@@ -154,7 +156,8 @@ Napi::Value read(const Napi::CallbackInfo& info) {
   PromiseCompletion* completion = environment.newCompletion(info.Env());
   completion->target = Napi::Persistent(buffer.As<Napi::Object>());
   Napi::Promise promise = completion->deferred.Promise();
-  storage->device->read(storage->block, static_cast<std::size_t>(number(info, 1)), buffer.Data(), buffer.ByteLength(), completion);
+  storage->device->read(storage->block, static_cast<std::size_t>(number(info, 1)), buffer.Data(), buffer.ByteLength(),
+                        completion);
   return promise;
 }
 
@@ -162,9 +165,11 @@ Napi::Value readSync(const Napi::CallbackInfo& info) {
   Environment& environment = environmentOf(info);
   Napi::ArrayBuffer buffer = target(info, 2);
   Storage* storage = storageRange(info, 0, static_cast<double>(buffer.ByteLength()));
-  if (storage == nullptr || refuseWhileRecording(environment, *storage->device)) return Napi::Number::New(info.Env(), 1);
+  if (storage == nullptr || refuseWhileRecording(environment, *storage->device))
+    return Napi::Number::New(info.Env(), 1);
   SyncCompletion completion;
-  storage->device->read(storage->block, static_cast<std::size_t>(number(info, 1)), buffer.Data(), buffer.ByteLength(), &completion);
+  storage->device->read(storage->block, static_cast<std::size_t>(number(info, 1)), buffer.Data(), buffer.ByteLength(),
+                        &completion);
   storage->device->stream().drain();
   if (!completion.error) return Napi::Number::New(info.Env(), 0);
   environment.lastError = completion.error;
@@ -248,7 +253,8 @@ void resetPeakMemory(const Napi::CallbackInfo& info) { deviceAt(info, 0).allocat
 
 void setMemoryLimit(const Napi::CallbackInfo& info) {
   const double bytes = number(info, 1);
-  deviceAt(info, 0).allocator().setLimit(bytes >= 0 ? (bytes < 1e18 ? static_cast<std::size_t>(bytes) : SIZE_MAX / 2) : 0);
+  deviceAt(info, 0).allocator().setLimit(bytes >= 0 ? (bytes < 1e18 ? static_cast<std::size_t>(bytes) : SIZE_MAX / 2)
+                                                    : 0);
 }
 
 void emptyCache(const Napi::CallbackInfo& info) {
@@ -258,7 +264,8 @@ void emptyCache(const Napi::CallbackInfo& info) {
 }
 
 Napi::Value configureCpu(const Napi::CallbackInfo& info) {
-  return Napi::Boolean::New(info.Env(), environmentOf(info).configureCpu(integer(info, 0), info[1].ToString().Utf8Value()));
+  return Napi::Boolean::New(info.Env(),
+                            environmentOf(info).configureCpu(integer(info, 0), info[1].ToString().Utf8Value()));
 }
 
 void adjustExternalMemory(const Napi::CallbackInfo& info) {
@@ -330,7 +337,8 @@ void releaseRecording(const Napi::CallbackInfo& info) {
 }
 
 uint64_t bigint(const Napi::CallbackInfo& info, std::size_t index) {
-  if (index >= info.Length() || !info[index].IsBigInt()) throw Napi::TypeError::New(info.Env(), "warploom: a bigint is expected");
+  if (index >= info.Length() || !info[index].IsBigInt())
+    throw Napi::TypeError::New(info.Env(), "warploom: a bigint is expected");
   bool lossless = false;
   return info[index].As<Napi::BigInt>().Uint64Value(&lossless);
 }
@@ -338,7 +346,8 @@ uint64_t bigint(const Napi::CallbackInfo& info, std::size_t index) {
 void philox(const Napi::CallbackInfo& info) {
   const uint64_t seed = bigint(info, 0);
   const uint64_t offset = bigint(info, 1);
-  if (info.Length() < 3 || !info[2].IsTypedArray() || info[2].As<Napi::TypedArray>().TypedArrayType() != napi_uint32_array) {
+  if (info.Length() < 3 || !info[2].IsTypedArray() ||
+      info[2].As<Napi::TypedArray>().TypedArrayType() != napi_uint32_array) {
     throw Napi::TypeError::New(info.Env(), "warploom: a Uint32Array is expected");
   }
   auto array = info[2].As<Napi::Uint32Array>();

@@ -1,4 +1,5 @@
-// Compiles the file named by WL_ISA_FILE once per instruction set, each time inside namespace warploom::cpu::<isa> with these set:
+// Compiles the file named by WL_ISA_FILE once per instruction set, each time inside namespace warploom::cpu::<isa> with
+// these set:
 //   WL_ISA         the namespace: baseline, avx2, avx512
 //   WL_ISA_LEVEL   0, 1, 2
 //   WL_VECTOR_BYTES  width of the vectors that simd.h offers: 16, 32, 64

@@ -7,8 +7,8 @@ namespace {
 
 #define WL_OP(name, Args) \
   {[](const void* args, Context& context) { ops::name(*static_cast<const Args*>(args), context); }, nullptr},
-#define WL_OP_SCRATCH(name, Args)                                                                           \
-  {[](const void* args, Context& context) { ops::name(*static_cast<const Args*>(args), context); },         \
+#define WL_OP_SCRATCH(name, Args)                                                                   \
+  {[](const void* args, Context& context) { ops::name(*static_cast<const Args*>(args), context); }, \
    [](const void* args, int lanes) { return ops::name##Scratch(*static_cast<const Args*>(args), lanes); }},
 
 namespace tables {
@@ -43,7 +43,8 @@ const OpEntry* avx512Table() {
 Isa bestIsa() {
 #if defined(__x86_64__)
   __builtin_cpu_init();
-  if (!__builtin_cpu_supports("avx2") || !__builtin_cpu_supports("fma") || !__builtin_cpu_supports("bmi2")) return Isa::baseline;
+  if (!__builtin_cpu_supports("avx2") || !__builtin_cpu_supports("fma") || !__builtin_cpu_supports("bmi2"))
+    return Isa::baseline;
   if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") &&
       __builtin_cpu_supports("avx512dq")) {
     return Isa::avx512;

@@ -7,7 +7,7 @@
 namespace warploom::cpu {
 
 #define WL_OP(name, Args) void name(const Args& args, Context& context);
-#define WL_OP_SCRATCH(name, Args)               \
+#define WL_OP_SCRATCH(name, Args)                \
   void name(const Args& args, Context& context); \
   int64_t name##Scratch(const Args& args, int lanes);
 namespace baseline::ops {
@@ -26,7 +26,8 @@ namespace avx512::ops {
 
 enum class Isa { baseline = 0, avx2 = 1, avx512 = 2 };
 
-// The best instruction set of this machine, or a lesser one on request ("baseline", "avx2", "avx512"; null or empty: best).
+// The best instruction set of this machine, or a lesser one on request ("baseline", "avx2", "avx512"; null or empty:
+// best).
 Isa chooseIsa(const char* wanted);
 const char* isaName(Isa isa);
 // Table of kOpCount entries.

@@ -1,6 +1,6 @@
-// Everything a kernel file may include, included before any instruction-set region opens: code of the standard library and of
-// the engine must never be compiled for a wider instruction set than the machine is known to have (an inline std:: function
-// compiled for AVX-512 in one unit may be the copy the linker keeps for all).
+// Everything a kernel file may include, included before any instruction-set region opens: code of the standard library
+// and of the engine must never be compiled for a wider instruction set than the machine is known to have (an inline
+// std:: function compiled for AVX-512 in one unit may be the copy the linker keeps for all).
 #pragma once
 
 #include <algorithm>

@@ -3,9 +3,9 @@
 namespace warploom {
 namespace {
 
-constexpr std::size_t kSmallest = 64;              // a cache line, and the alignment of every block
-constexpr std::size_t kSlabBytes = 1 << 20;        // small blocks are carved from slabs of this size
-constexpr std::size_t kLargestCarved = 32 << 10;   // larger ones come from the system one by one
+constexpr std::size_t kSmallest = 64;             // a cache line, and the alignment of every block
+constexpr std::size_t kSlabBytes = 1 << 20;       // small blocks are carved from slabs of this size
+constexpr std::size_t kLargestCarved = 32 << 10;  // larger ones come from the system one by one
 
 // Whole cache lines, and above 512 bytes eight classes to each power of two: at most 12.5 % of a block is unused.
 int classOf(std::size_t bytes) {

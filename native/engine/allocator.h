@@ -1,5 +1,5 @@
-// The caching allocator of one device. Used on the owning JavaScript thread only, in queue order: a block given back may be
-// taken again at once, because the stream runs jobs in the order in which they were queued.
+// The caching allocator of one device. Used on the owning JavaScript thread only, in queue order: a block given back
+// may be taken again at once, because the stream runs jobs in the order in which they were queued.
 #pragma once
 
 #include <cstddef>
@@ -24,8 +24,8 @@ struct Block {
   int32_t poison = 0;         // stream thread only: 1 + the number of the failure that spoiled it, 0 for none
 };
 
-// Free blocks by size class. The allocator has one; each recording has one of its own, so that memory which a recording will
-// write again on replay is never lent to anybody else.
+// Free blocks by size class. The allocator has one; each recording has one of its own, so that memory which a recording
+// will write again on replay is never lent to anybody else.
 class BlockPool {
  public:
   static constexpr int kClasses = 64 * 8;

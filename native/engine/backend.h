@@ -22,8 +22,9 @@ class Context {
   virtual ~Context() = default;
 
   // Calls fn(begin, end, lane) over [0, n) in chunks of `grain` elements, possibly on several threads at once. Chunk
-  // boundaries depend on n and grain alone, so results never depend on the number of threads; lane in [0, lanes()) is the
-  // running thread's slot, for scratch that threads must not share. At most `grain` elements run serially, without a hand-off.
+  // boundaries depend on n and grain alone, so results never depend on the number of threads; lane in [0, lanes()) is
+  // the running thread's slot, for scratch that threads must not share. At most `grain` elements run serially, without
+  // a hand-off.
   template <class Fn>
   void parallel(int64_t n, int64_t grain, Fn&& fn) {
     if (n <= 0) return;
@@ -50,8 +51,8 @@ class Context {
   // Scratch of the size that the op's scratch function asked for; 64-byte aligned, uninitialised.
   void* scratch() const { return scratch_; }
 
-  // Records the first offender of an out-of-range index. Callable from any thread inside parallel(). The kernel writes a
-  // neutral value instead; the next read of the stream rejects with IndexError.
+  // Records the first offender of an out-of-range index. Callable from any thread inside parallel(). The kernel writes
+  // a neutral value instead; the next read of the stream rejects with IndexError.
   virtual void indexError(const char* op, int64_t value, int64_t bound) = 0;
 
   // Marks the running job as failed: its outputs are poisoned, and reading one rejects with this message.
@@ -108,8 +109,8 @@ class Backend {
 
 }  // namespace warploom
 
-// A plug-in exports this: `extern "C" warploom::Backend* warploomBackend(int version)`, where version is kBackendVersion and
-// a plug-in built for another returns null. The backend lives as long as the process.
+// A plug-in exports this: `extern "C" warploom::Backend* warploomBackend(int version)`, where version is
+// kBackendVersion and a plug-in built for another returns null. The backend lives as long as the process.
 namespace warploom {
 constexpr int kBackendVersion = 1;
 using BackendFactory = Backend* (*)(int version);

@@ -1,5 +1,5 @@
-// The form in which an argument struct travels through a stream's queue: only the dims a view has, so that a small job is three
-// cache lines on its way from one core to another instead of nine.
+// The form in which an argument struct travels through a stream's queue: only the dims a view has, so that a small job
+// is three cache lines on its way from one core to another instead of nine.
 #pragma once
 
 #include <cstring>

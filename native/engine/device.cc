@@ -32,8 +32,8 @@ Block* Device::take(std::size_t bytes, const char* op, Error& error) {
 }
 
 JobHeader* Device::reserve(JobKind kind, int uses, std::size_t payload) {
-  JobHeader* job = stream_.reserve(static_cast<uint32_t>(sizeof(JobHeader) + static_cast<std::size_t>(uses) * sizeof(BlockUse) +
-                                                         16 + payload));
+  JobHeader* job = stream_.reserve(
+      static_cast<uint32_t>(sizeof(JobHeader) + static_cast<std::size_t>(uses) * sizeof(BlockUse) + 16 + payload));
   *job = {job->bytes, kind, static_cast<uint16_t>(uses), nullptr, nullptr, nullptr};
   return job;
 }
@@ -49,7 +49,8 @@ void Device::publish(JobHeader* job) {
   stream_.publish();
 }
 
-bool Device::queue(const OpEntry& entry, const OpCodec& codec, void* args, const BlockUse* uses, int useCount, Error& error) {
+bool Device::queue(const OpEntry& entry, const OpCodec& codec, void* args, const BlockUse* uses, int useCount,
+                   Error& error) {
   Block* scratch = nullptr;
   if (entry.scratchBytes != nullptr) {
     const int64_t bytes = entry.scratchBytes(args, impl_->context().lanes());
@@ -115,7 +116,8 @@ void Device::read(Block* block, std::size_t offset, void* target, std::size_t by
   }
   JobHeader* job = reserve(JobKind::read, 1, sizeof(ReadPayload));
   jobUses(job)[0] = BlockUse::of(block, Access::read);
-  *static_cast<ReadPayload*>(jobPayload(job)) = {static_cast<const char*>(block->data) + offset, target, bytes, completion};
+  *static_cast<ReadPayload*>(jobPayload(job)) = {static_cast<const char*>(block->data) + offset, target, bytes,
+                                                 completion};
   publish(job);
 }
 

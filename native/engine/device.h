@@ -22,12 +22,12 @@ class Device {
   Stream& stream() { return stream_; }
   Allocator& allocator() { return allocator_; }
 
-  // A block, or null with `error` filled. When memory is short: waits for the stream, returns the cache to the system, and
-  // tries once more.
+  // A block, or null with `error` filled. When memory is short: waits for the stream, returns the cache to the system,
+  // and tries once more.
   Block* take(std::size_t bytes, const char* op, Error& error);
 
-  // Queues an op that touches `uses`, with scratch of the size its kernel asks for. False with `error` filled when there is no
-  // memory for that.
+  // Queues an op that touches `uses`, with scratch of the size its kernel asks for. False with `error` filled when
+  // there is no memory for that.
   bool queue(const OpEntry& entry, const OpCodec& codec, void* args, const BlockUse* uses, int useCount, Error& error);
 
   // Queues the bytes of `source`, which are copied here, into `block` at `offset`.

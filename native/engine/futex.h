@@ -2,13 +2,13 @@
 // libstdc++ symbol versions for no gain.
 #pragma once
 
-#include <atomic>
-#include <climits>
-#include <cstdint>
-
 #include <linux/futex.h>
 #include <sys/syscall.h>
 #include <unistd.h>
+
+#include <atomic>
+#include <climits>
+#include <cstdint>
 
 namespace warploom {
 

@@ -1,5 +1,5 @@
-// The records of a stream's queue. A job is a header, the blocks it touches, and a payload: an op's packed arguments, or the
-// fields of an upload, a read, a replay. Everything is plain bytes, so a recording is a copy of them.
+// The records of a stream's queue. A job is a header, the blocks it touches, and a payload: an op's packed arguments,
+// or the fields of an upload, a read, a replay. Everything is plain bytes, so a recording is a copy of them.
 #pragma once
 
 #include <cstdint>
@@ -40,8 +40,8 @@ inline void* jobPayload(JobHeader* job) {
   return reinterpret_cast<void*>((at + 15) & ~uintptr_t{15});
 }
 
-// Somebody who waits for the stream. The stream's thread calls exactly one of the two, once: `post` when the job has run,
-// `abandon` when the stream stops first. Destroying it is the owner's business, on the JavaScript thread.
+// Somebody who waits for the stream. The stream's thread calls exactly one of the two, once: `post` when the job has
+// run, `abandon` when the stream stops first. Destroying it is the owner's business, on the JavaScript thread.
 struct Completion {
   virtual ~Completion() = default;
   virtual void post() = 0;

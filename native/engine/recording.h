@@ -24,10 +24,10 @@ class Recording {
     unsigned char bytes[16];
   };
   std::vector<Unit> jobs;
-  std::vector<void*> payloads;      // uploads' bytes, owned
-  BlockPool pool;                   // memory taken while recording
-  std::vector<int32_t> retained;    // storages from outside that the jobs name
-  std::vector<Block*> blocks;       // every block the jobs touch: a replay moves their tickets
+  std::vector<void*> payloads;    // uploads' bytes, owned
+  BlockPool pool;                 // memory taken while recording
+  std::vector<int32_t> retained;  // storages from outside that the jobs name
+  std::vector<Block*> blocks;     // every block the jobs touch: a replay moves their tickets
   int device = 0;
 
   void append(const JobHeader* job) {

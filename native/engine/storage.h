@@ -1,5 +1,5 @@
-// Storages by handle. A handle is a 31-bit integer, so that JavaScript keeps it unboxed: a slot and a generation, which makes
-// a stale handle an error instead of somebody else's memory.
+// Storages by handle. A handle is a 31-bit integer, so that JavaScript keeps it unboxed: a slot and a generation, which
+// makes a stale handle an error instead of somebody else's memory.
 #pragma once
 
 #include <cstdint>
@@ -14,7 +14,7 @@ struct Storage {
   Device* device = nullptr;
   int64_t bytes = 0;
   uint32_t generation = 0;
-  int32_t references = 0;             // JavaScript's one, and one for each recording that names it
+  int32_t references = 0;                 // JavaScript's one, and one for each recording that names it
   const Recording* retainedBy = nullptr;  // the recording under way that has it in its list already
 };
 

@@ -1,5 +1,5 @@
-// One in-order queue of jobs and the thread that runs them. One producer (the JavaScript thread of the owning environment),
-// one consumer (the stream's thread), no lock between them. A ticket is the queue position behind a job.
+// One in-order queue of jobs and the thread that runs them. One producer (the JavaScript thread of the owning
+// environment), one consumer (the stream's thread), no lock between them. A ticket is the queue position behind a job.
 #pragma once
 
 #include <atomic>
@@ -24,8 +24,8 @@ class Stream {
   Stream(const Stream&) = delete;
   Stream& operator=(const Stream&) = delete;
 
-  // Producer side. reserve() gives room for a job of `bytes` (header included), waiting while the queue is full; fill it in,
-  // then publish() makes it visible and returns its ticket.
+  // Producer side. reserve() gives room for a job of `bytes` (header included), waiting while the queue is full; fill
+  // it in, then publish() makes it visible and returns its ticket.
   JobHeader* reserve(uint32_t bytes);
   uint64_t publish();
 

@@ -6,7 +6,16 @@
 
 namespace warploom {
 
-enum class DType : int32_t { float32 = 0, float64 = 1, int32 = 2, int64 = 3, uint8 = 4, boolean = 5, bfloat16 = 6, float16 = 7 };
+enum class DType : int32_t {
+  float32 = 0,
+  float64 = 1,
+  int32 = 2,
+  int64 = 3,
+  uint8 = 4,
+  boolean = 5,
+  bfloat16 = 6,
+  float16 = 7
+};
 
 constexpr int kDTypeCount = 8;
 constexpr int kMaxRank = 8;
@@ -56,7 +65,8 @@ struct OptOut : View {};
 struct InOut : View {};
 struct OptInOut : View {};
 
-// The parameters of one optimizer group: `count` separate tensors, each paired with its range in the group's flat buckets.
+// The parameters of one optimizer group: `count` separate tensors, each paired with its range in the group's flat
+// buckets.
 struct Segment {
   void* param;     // first element of a contiguous parameter
   int64_t offset;  // first element of its range in every bucket of the group

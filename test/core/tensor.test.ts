@@ -143,7 +143,7 @@ describe('errors', () => {
   });
 
   test('the loader says what it tried', () => {
-    expect(new AddonLoadError(['/a: no such file']).message).toMatch(/\/a: no such file[^]*npm rebuild/);
+    expect(new AddonLoadError(['/a: no such file']).message).toMatch(/\/a: no such file[^]*node-gyp rebuild/);
     const { stdout } = spawnSync(
       process.execPath,
       [

@@ -1,7 +1,6 @@
 // The engine without Node: memory, queue order, failures, recordings.
 #include "engine/device.h"
 #include "engine/storage.h"
-
 #include "native/check.h"
 
 using namespace warploom;

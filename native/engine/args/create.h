@@ -17,9 +17,9 @@ WL_ARGS(FillArgs, WL_FILL_ARGS)
   F(float64, step)
 WL_ARGS(ArangeArgs, WL_ARANGE_ARGS)
 
-// state is int64[2]: seed, and the offset of the next Philox counter block. A draw of n elements reads the offset and then
-// advances it by ceil(n / 4). y is contiguous. uniform: [a, b); normal: mean a, deviation b; bernoulli: probability a;
-// randint: integers in [a, b).
+// state is int64[2]: seed, and the offset of the next Philox counter block. A draw of n elements reads the offset and
+// then advances it by ceil(n / 4). y is contiguous. uniform: [a, b); normal: mean a, deviation b; bernoulli:
+// probability a; randint: integers in [a, b).
 #define WL_RANDOM_ARGS(F) \
   F(InOut, state)         \
   F(Out, y)               \

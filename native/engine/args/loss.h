@@ -4,11 +4,12 @@
 
 namespace warploom {
 
-// logits [N, C, I], any strides (I: the product of the dims behind the class dim). target is [N, I] of class indices (int32,
-// int64 or uint8) or [N, C, I] of probabilities in the dtype of logits. weight [C]. loss is [N, I] for reduction none, else
-// []. lse [N, I] is the log-sum-exp the backward pass needs; norm [] is the divisor of the mean (sum of the weights of the
-// targets that are not ignored; N * I for probabilities). ignoreIndex applies to indices only. A target outside [0, C) that
-// is not ignoreIndex contributes 0 and is reported as an index error.
+// logits [N, C, I], any strides (I: the product of the dims behind the class dim). target is [N, I] of class indices
+// (int32, int64 or uint8) or [N, C, I] of probabilities in the dtype of logits. weight [C]. loss is [N, I] for
+// reduction none, else
+// []. lse [N, I] is the log-sum-exp the backward pass needs; norm [] is the divisor of the mean (sum of the weights of
+// the targets that are not ignored; N * I for probabilities). ignoreIndex applies to indices only. A target outside [0,
+// C) that is not ignoreIndex contributes 0 and is reported as an index error.
 #define WL_CROSS_ENTROPY_ARGS(F) \
   F(In, logits)                  \
   F(In, target)                  \

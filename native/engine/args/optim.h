@@ -1,7 +1,7 @@
-// Optimizer updates: one pass over all parameters of a group. Gradients and moments are flat buckets; `params` pairs each
-// parameter with its range. What changes from step to step is read from device scalars, so a captured step stays right:
-// state is float64[4]: learning rate, step count, beta1^step, beta2^step. `factor`, where present, is a float32 scalar that
-// multiplies every gradient (clipping).
+// Optimizer updates: one pass over all parameters of a group. Gradients and moments are flat buckets; `params` pairs
+// each parameter with its range. What changes from step to step is read from device scalars, so a captured step stays
+// right: state is float64[4]: learning rate, step count, beta1^step, beta2^step. `factor`, where present, is a float32
+// scalar that multiplies every gradient (clipping).
 #pragma once
 #include "engine/args.h"
 
@@ -29,8 +29,8 @@ WL_ARGS(OptimAdvanceArgs, WL_OPTIM_ADVANCE_ARGS)
   F(flag, maximize)
 WL_ARGS(SgdArgs, WL_SGD_ARGS)
 
-// PyTorch's Adam and AdamW (Kingma and Ba 2015; Loshchilov and Hutter 2019). decoupled: p *= 1 - lr weightDecay before the
-// update, else weightDecay p joins the gradient. m and v are updated in place.
+// PyTorch's Adam and AdamW (Kingma and Ba 2015; Loshchilov and Hutter 2019). decoupled: p *= 1 - lr weightDecay before
+// the update, else weightDecay p joins the gradient. m and v are updated in place.
 #define WL_ADAM_ARGS(F)   \
   F(Segments, params)     \
   F(In, grads)            \

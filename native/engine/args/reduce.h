@@ -4,8 +4,8 @@
 
 namespace warploom {
 
-// `kept` counts the leading dims of x that stay. argmax and argmin give the flat position inside the reduced dims, first on
-// ties, NaN counting as the extreme (PyTorch). An empty sum is 0, an empty mean NaN.
+// `kept` counts the leading dims of x that stay. argmax and argmin give the flat position inside the reduced dims,
+// first on ties, NaN counting as the extreme (PyTorch). An empty sum is 0, an empty mean NaN.
 #define WL_REDUCE_ARGS(F) \
   F(In, x)                \
   F(Out, y)               \

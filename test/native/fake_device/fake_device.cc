@@ -1,5 +1,5 @@
-// A second device that proves the seam between engine and back ends: a shared library that the addon has never heard of, with
-// memory of its own, one lane, and two kernels entered in the op table.
+// A second device that proves the seam between engine and back ends: a shared library that the addon has never heard
+// of, with memory of its own, one lane, and two kernels entered in the op table.
 #include <cstdlib>
 #include <cstring>
 #include <utility>

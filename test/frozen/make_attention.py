@@ -1,4 +1,4 @@
-"""Freezes PyTorch's nn.MultiheadAttention: `python3 test/nn/make_attention.py > test/nn/attention.json` (PyTorch 1.13, CPU)."""
+"""Freezes PyTorch's nn.MultiheadAttention: `python3 test/frozen/make_attention.py > test/frozen/multiheadAttention.json` (PyTorch 1.13, CPU)."""
 import json
 
 import torch
