@@ -192,7 +192,9 @@ interface FrozenAttention {
 }
 
 describe("MultiheadAttention against PyTorch's", () => {
-  const frozen = JSON.parse(readFileSync(new URL('../frozen/multiheadAttention.json', import.meta.url), 'utf8')) as FrozenAttention;
+  const frozen = JSON.parse(
+    readFileSync(new URL('../frozen/multiheadAttention.json', import.meta.url), 'utf8'),
+  ) as FrozenAttention;
   const load = ({ shape, values: v }: Frozen): Tensor => tensor(new Float64Array(v), { shape });
 
   it.each([
