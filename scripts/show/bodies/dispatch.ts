@@ -7,18 +7,19 @@ import { compiledLibrary } from '../shown.js';
 const count = 100_000;
 const collect = (globalThis as { gc?: () => void }).gc;
 
-/** Microseconds for each add. */
-async function round(requiresGrad: boolean): Promise<number> {
+/** Microseconds for each add: the bare loop, as its PyTorch twin runs it, or all of it inside one tidy(), cleaning up included. */
+async function round(requiresGrad: boolean, scoped: boolean): Promise<number> {
   collect?.();
   const start = wl.ones([8], { requiresGrad });
   const one = wl.ones([8]);
   await one.ready();
-  const began = performance.now();
-  await wl.tidy(async () => {
+  const chain = async () => {
     let x = start;
     for (let i = 0; i < count; i++) x = wl.add(x, one);
     await x.ready();
-  });
+  };
+  const began = performance.now();
+  await (scoped ? wl.tidy(chain) : chain());
   const micros = ((performance.now() - began) * 1000) / count;
   start.dispose();
   one.dispose();
@@ -39,7 +40,8 @@ const startUp = (code: string) => {
 };
 const least = (code: string) => Math.min(...Array.from({ length: 7 }, () => startUp(code)));
 
-const plain = await best(() => wl.noGrad(() => round(false)), 9);
-const recorded = await best(() => round(true), 9);
+const plain = await best(() => round(false, false), 9);
+const recorded = await best(() => round(true, false), 9);
+const scoped = [await best(() => round(false, true), 9), await best(() => round(true, true), 9)];
 const load = least(`import ${JSON.stringify(library)};`) - least('');
-process.stdout.write(`${JSON.stringify({ plain, recorded, load })}\n`);
+process.stdout.write(`${JSON.stringify({ plain, recorded, scoped, load })}\n`);
