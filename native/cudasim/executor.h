@@ -19,6 +19,14 @@ struct Launch {
   std::vector<uint8_t> params;  // kernel->paramBytes of them, laid out by kernel->params
   Memory* memory = nullptr;
   std::vector<Memory*> peers;  // other devices whose memory this one may touch
+  bool recordTouched = false;  // fill LaunchResult::touched: several streams are in flight
+};
+
+// A range of global memory that a launch read or wrote (sectors of 32 bytes, neighbours merged): from these the driver
+// tells a missing dependency between streams.
+struct Touched {
+  uint64_t address = 0, bytes = 0;
+  bool wrote = false;
 };
 
 struct Finding {
@@ -34,6 +42,7 @@ struct Finding {
 struct LaunchResult {
   int status = 0;  // 0 or the CUresult: 700 (address), 716 (misaligned), 719 (launch failure), 702 (timeout)
   std::vector<Finding> findings;
+  std::vector<Touched> touched;
   Counters counters;
 };
 
