@@ -152,7 +152,10 @@ export class Storage {
     this.released = true;
     const { token } = this;
     if (token !== null) {
-      token.registration.handles[this.slot] = -1;
+      const { handles } = token.registration;
+      // The newest of the group being filled leaves its place to the next one: a loop that disposes what it makes registers nothing.
+      if (token === openToken && this.slot === handles.length - 1) handles.pop();
+      else handles[this.slot] = -1;
       this.exempt();
     }
     addon().release(this.handle);

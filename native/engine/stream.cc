@@ -25,8 +25,9 @@ void relax() {
 
 }  // namespace
 
+// The ring is written once here, so that its pages are there before the first job needs them.
 Stream::Stream(DeviceImpl& device)
-    : device_(device), context_(device.context()), memory_(new unsigned char[kCapacity + 64]) {
+    : device_(device), context_(device.context()), memory_(new unsigned char[kCapacity + 64]()) {
   ring_ = reinterpret_cast<unsigned char*>((reinterpret_cast<uintptr_t>(memory_.get()) + 63) & ~uintptr_t{63});
   thread_ = std::thread([this] { work(); });
 }

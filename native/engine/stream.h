@@ -43,7 +43,7 @@ class Stream {
   void stop();
 
  private:
-  static constexpr uint64_t kCapacity = 1 << 21;  // bytes; a power of two
+  static constexpr uint64_t kCapacity = 1 << 20;  // bytes; a power of two
 
   void work();
   void runOne(JobHeader* job);
