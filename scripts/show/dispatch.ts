@@ -1,7 +1,7 @@
 /** 100,000 chained adds on float32[8], awaited once: at most 0.5 microseconds each without gradient and 1.2 recorded. */
 import { existsSync } from 'node:fs';
 import { start } from '../support/runner.js';
-import { measureInChild, type Shown } from './shown.js';
+import { compiledLibrary, measureInChild, type Shown } from './shown.js';
 
 const python = '/usr/bin/python3';
 const peer = `
@@ -32,7 +32,9 @@ export async function show(): Promise<Shown> {
     scoped: [number, number];
     load: number;
   }
-  const { plain, recorded, scoped, load } = await measureInChild<Figures>('dispatch', [], {}, ['--expose-gc']);
+  const { plain, recorded, scoped, load } = await measureInChild<Figures>('dispatch', [await compiledLibrary()], {}, [
+    '--expose-gc',
+  ]);
   const figures = `${plain.toFixed(3)} us without gradient, ${recorded.toFixed(3)} us recorded (${scoped[0].toFixed(3)} and ${scoped[1].toFixed(3)} inside one tidy); PyTorch ${await pytorch()}; import ${load.toFixed(0)} ms over bare node`;
   return { figures, ok: plain <= 0.5 && recorded <= 1.2 && load <= 50 };
 }

@@ -1,4 +1,5 @@
 import { execFile } from 'node:child_process';
+import { existsSync, symlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { bin, root, start } from '../support/runner.js';
@@ -9,6 +10,17 @@ export interface Shown {
   readonly ok: boolean;
 }
 
+const folder = join(root, 'build-show');
+let compiled: Promise<unknown> | undefined;
+
+/** Library and bodies as plain JavaScript: what is measured is the library alone, without a compiler in its process. */
+async function compile(): Promise<void> {
+  await promisify(execFile)(bin('tsc'), ['-p', 'tsconfig.show.json'], { cwd: root });
+  // The library looks for the addon beside its own folder.
+  const prebuilds = join(folder, 'prebuilds');
+  if (!existsSync(prebuilds)) symlinkSync(join(root, 'prebuilds'), prebuilds);
+}
+
 /** Runs a module of this folder's `bodies` in a process of its own and returns the JSON object on its last line. */
 export async function measureInChild<T>(
   body: string,
@@ -16,11 +28,9 @@ export async function measureInChild<T>(
   env: Record<string, string> = {},
   nodeArgs: readonly string[] = [],
 ): Promise<T> {
-  const file = join(root, 'scripts', 'show', 'bodies', `${body}.ts`);
-  const done = await start(process.execPath, [...nodeArgs, '--import', 'tsx', file, ...args], {
-    env,
-    timeoutSeconds: 1800,
-  });
+  await (compiled ??= compile());
+  const file = join(folder, 'scripts', 'show', 'bodies', `${body}.js`);
+  const done = await start(process.execPath, [...nodeArgs, file, ...args], { env, timeoutSeconds: 1800 });
   const line = done.output.trim().split('\n').at(-1) ?? '';
   if (done.code !== 0 || !line.startsWith('{')) {
     throw new Error(`${body} ${args.join(' ')} ended with ${done.signal ?? done.code}:\n${done.output}`);
@@ -28,14 +38,10 @@ export async function measureInChild<T>(
   return JSON.parse(line) as T;
 }
 
-/** The library as plain JavaScript, for workers: they start without a compiler. Returns the path of index.js. */
+/** The path of the compiled library's index.js, for workers and bare node. */
 export async function compiledLibrary(): Promise<string> {
-  await promisify(execFile)(
-    bin('tsc'),
-    ['-p', 'tsconfig.build.json', '--outDir', 'build-show', '--declaration', 'false'],
-    { cwd: root },
-  );
-  return join(root, 'build-show', 'index.js');
+  await (compiled ??= compile());
+  return join(folder, 'src', 'index.js');
 }
 
 export const mib = (bytes: number): string => `${(bytes / 2 ** 20).toFixed(1)} MiB`;

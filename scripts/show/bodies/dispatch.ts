@@ -2,7 +2,6 @@
 import { execFileSync } from 'node:child_process';
 import { pathToFileURL } from 'node:url';
 import * as wl from '../../../src/index.js';
-import { compiledLibrary } from '../shown.js';
 
 const count = 100_000;
 const collect = (globalThis as { gc?: () => void }).gc;
@@ -32,7 +31,7 @@ async function best(body: () => Promise<number>, times: number): Promise<number>
   return least;
 }
 
-const library = pathToFileURL(await compiledLibrary()).href;
+const library = pathToFileURL(process.argv[2]!).href;
 const startUp = (code: string) => {
   const began = performance.now();
   execFileSync(process.execPath, ['--input-type=module', '-e', code]);

@@ -24,7 +24,7 @@ async function measure(): Promise<Marked> {
 }
 
 const batch = 8;
-const samples = 64;
+const samples = 8000; // 1,000 steps an epoch
 wl.manualSeed(1);
 const model = new wl.nn.Sequential(new wl.nn.Linear(8, 16), new wl.nn.ReLU(), new wl.nn.Linear(16, 4));
 const optimizer = new wl.optim.AdamW(model.parameters(), { lr: 1e-3 });
