@@ -126,7 +126,8 @@ Napi::Value upload(const Napi::CallbackInfo& info) {
   if (storage == nullptr) return Napi::Number::New(info.Env(), 1);
   if (bytes > 0) {
     try {
-      storage->device->upload(storage->block, static_cast<std::size_t>(number(info, 1)), source, bytes);
+      storage->device->upload(storage->block, static_cast<std::size_t>(number(info, 1)), source, bytes,
+                              bytes == static_cast<std::size_t>(storage->bytes));
     } catch (const std::bad_alloc&) {
       Error& error = setError(environmentOf(info), ErrorCode::outOfMemory, "no host memory for the copy on its way");
       error.requested = static_cast<int64_t>(bytes);

@@ -77,15 +77,16 @@ bool Device::queue(const OpEntry& entry, const OpCodec& codec, void* args, const
   return true;
 }
 
-void Device::upload(Block* block, std::size_t offset, const void* source, std::size_t bytes) {
+void Device::upload(Block* block, std::size_t offset, const void* source, std::size_t bytes, bool whole) {
   char* target = static_cast<char*>(block->data) + offset;
-  if (impl_->hostVisible() && recording == nullptr && !stream_.everFailed() && block->lastUse <= stream_.completed()) {
+  // everFailed() is asked after completed(): a job that fails says so before it counts as done.
+  if (impl_->hostVisible() && recording == nullptr && block->lastUse <= stream_.completed() && !stream_.everFailed()) {
     std::memcpy(target, source, bytes);
     return;
   }
   const bool inlined = bytes <= kInlineUpload;
   JobHeader* job = reserve(JobKind::upload, 1, sizeof(UploadPayload) + (inlined ? bytes : 0));
-  jobUses(job)[0] = BlockUse::of(block, offset == 0 && bytes == block->bytes ? Access::fresh : Access::write);
+  jobUses(job)[0] = BlockUse::of(block, whole ? Access::fresh : Access::write);
   auto* payload = static_cast<UploadPayload*>(jobPayload(job));
   payload->target = target;
   payload->bytes = bytes;

@@ -118,7 +118,7 @@ TEST(jobs_run_in_order_and_the_queue_is_bounded) {
   Block* a = device->take(64 * 4, "test", error);
   Block* b = device->take(64 * 4, "test", error);
   std::vector<float> ones(64, 1.0f);
-  device->upload(a, 0, ones.data(), 256);
+  device->upload(a, 0, ones.data(), 256, true);
   // Far more bytes of jobs than the ring holds.
   for (int i = 0; i < 20000; ++i) queueSoftmax(*device, i % 2 ? b : a, i % 2 ? a : b, 64);
   const std::vector<float> values = download(*device, a, 64);
@@ -131,11 +131,11 @@ TEST(uploads_follow_the_queue) {
   Block* x = device->take(1 << 16, "test", error);
   Block* y = device->take(1 << 16, "test", error);
   std::vector<float> values(1 << 14, 0.0f);
-  device->upload(x, 0, values.data(), 1 << 16);
+  device->upload(x, 0, values.data(), 1 << 16, true);
   queueSoftmax(*device, x, y, 1 << 14);
   // Overwrites x for a later reader; the softmax before must still have seen zeros.
   values.assign(1 << 14, 5.0f);
-  device->upload(x, 0, values.data(), 1 << 16);
+  device->upload(x, 0, values.data(), 1 << 16, true);
   CHECK(std::fabs(download(*device, y, 16)[3] - 1.0f / (1 << 14)) < 1e-8f);
   CHECK(download(*device, x, 16)[3] == 5.0f);
 }
@@ -147,7 +147,7 @@ TEST(a_failed_job_poisons_its_outputs_and_nothing_else) {
   Block* y = device->take(64, "test", error);
   Block* z = device->take(64, "test", error);
   std::vector<float> ones(16, 1.0f);
-  device->upload(x, 0, ones.data(), 64);
+  device->upload(x, 0, ones.data(), 64, true);
   OpEntry failing;
   failing.run = [](const void*, Context& context) { context.fail("softmax", "on purpose"); };
   queueSoftmax(*device, x, y, 16, &failing);
@@ -161,6 +161,25 @@ TEST(a_failed_job_poisons_its_outputs_and_nothing_else) {
   // Written anew, the block is good again.
   queueSoftmax(*device, x, y, 16);
   CHECK(std::fabs(download(*device, y, 16, &seen)[0] - 1.0f / 16) < 1e-7f);
+  CHECK(!seen);
+}
+
+TEST(a_spoiled_block_is_good_again_in_its_next_life) {
+  auto device = makeDevice();
+  Error error;
+  Block* x = device->take(60, "test", error);
+  Block* y = device->take(60, "test", error);
+  std::vector<float> ones(15, 1.0f);
+  device->upload(x, 0, ones.data(), 60, true);
+  OpEntry failing;
+  failing.run = [](const void*, Context& context) { context.fail("softmax", "on purpose"); };
+  queueSoftmax(*device, x, y, 15, &failing);
+  device->allocator().give(y);
+  CHECK(device->take(60, "test", error) == y);
+  device->upload(y, 0, ones.data(), 60, true);
+  Error seen;
+  device->stream().takePendingError(seen);
+  CHECK(download(*device, y, 15, &seen)[0] == 1.0f);
   CHECK(!seen);
 }
 
@@ -205,7 +224,7 @@ TEST(a_recording_replays_and_keeps_its_memory_to_itself) {
   device->beginRecording(recording.get());
   Block* middle = device->take(64, "test", error);
   Block* y = device->take(64, "test", error);
-  device->upload(x, 0, values.data(), 64);  // recorded with its bytes
+  device->upload(x, 0, values.data(), 64, true);  // recorded with its bytes
   queueSoftmax(*device, x, middle, 16);
   queueSoftmax(*device, middle, y, 16);
   device->allocator().give(middle);
@@ -214,7 +233,7 @@ TEST(a_recording_replays_and_keeps_its_memory_to_itself) {
   CHECK(device->take(64, "test", error) != middle);
   const std::vector<float> first = download(*device, y, 16);
   values.assign(16, 0.0f);
-  device->upload(x, 0, values.data(), 64);
+  device->upload(x, 0, values.data(), 64, true);
   device->replay(*recording);
   const std::vector<float> second = download(*device, y, 16);
   CHECK(std::memcmp(first.data(), second.data(), 64) == 0);
