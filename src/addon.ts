@@ -60,12 +60,13 @@ export interface NativeAddon {
   release(handle: number): void;
   /** Copies `bytes` at once, then queues the transfer. 0 when queued. */
   upload(handle: number, byteOffset: number, source: ArrayBufferView): number;
-  /** Copies bytes out of a storage once all queued work is done. Rejects with the native error of that work. */
+  /**
+   * Copies bytes out of a storage once all work queued so far is done. Rejects with the error of the work behind them, or with an
+   * index error of any work.
+   */
   read(handle: number, byteOffset: number, target: ArrayBuffer): Promise<void>;
   /** As `read`, but waits here. 0 or a status. */
   readSync(handle: number, byteOffset: number, target: ArrayBuffer): number;
-  /** Resolves when all work queued on the device so far is done; rejects with its first error. */
-  ready(device: number): Promise<void>;
   lastError(): NativeErrorInfo;
   /** The pending error of a device that no read has reported yet, or null. Clears it. */
   takeError(device: number): NativeErrorInfo | null;

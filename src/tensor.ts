@@ -331,7 +331,8 @@ export class Tensor implements View {
     this.checkUsable('ready');
     refuseInCapture('ready');
     try {
-      await addon().ready(this.device.id);
+      // Reading nothing waits for everything queued so far, and fails as reading the values would.
+      await addon().read(this.storage.handle, 0, new ArrayBuffer(0));
     } catch (reason) {
       throw fromRejection(reason, 'ready');
     }

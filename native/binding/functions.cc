@@ -177,16 +177,6 @@ Napi::Value readSync(const Napi::CallbackInfo& info) {
   return Napi::Number::New(info.Env(), 1);
 }
 
-Napi::Value ready(const Napi::CallbackInfo& info) {
-  Environment& environment = environmentOf(info);
-  Device& device = deviceAt(info, 0);
-  if (refuseWhileRecording(environment, device)) throwLast(info);
-  PromiseCompletion* completion = environment.newCompletion(info.Env());
-  Napi::Promise promise = completion->deferred.Promise();
-  device.read(nullptr, 0, nullptr, 0, completion);
-  return promise;
-}
-
 Napi::Value lastError(const Napi::CallbackInfo& info) {
   Environment& environment = environmentOf(info);
   return environment.errorObject(info.Env(), environment.lastError);
@@ -380,7 +370,6 @@ void defineFunctions(Napi::Env env, Napi::Object exports, Environment& environme
   set("upload", upload);
   set("read", read);
   set("readSync", readSync);
-  set("ready", ready);
   set("lastError", lastError);
   set("takeError", takeError);
   set("deviceNames", deviceNames);

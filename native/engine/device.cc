@@ -109,12 +109,6 @@ void Device::upload(Block* block, std::size_t offset, const void* source, std::s
 }
 
 void Device::read(Block* block, std::size_t offset, void* target, std::size_t bytes, Completion* completion) {
-  if (block == nullptr) {
-    JobHeader* job = reserve(JobKind::notify, 0, sizeof(NotifyPayload));
-    *static_cast<NotifyPayload*>(jobPayload(job)) = {completion};
-    publish(job);
-    return;
-  }
   JobHeader* job = reserve(JobKind::read, 1, sizeof(ReadPayload));
   jobUses(job)[0] = BlockUse::of(block, Access::read);
   *static_cast<ReadPayload*>(jobPayload(job)) = {static_cast<const char*>(block->data) + offset, target, bytes,

@@ -30,11 +30,11 @@ class Device {
   // there is no memory for that.
   bool queue(const OpEntry& entry, const OpCodec& codec, void* args, const BlockUse* uses, int useCount, Error& error);
 
-  // Queues the bytes of `source`, which are copied here, into `block` at `offset`. `whole`: they are all that will ever be read of
-  // it, so a failure of the block's earlier life is forgotten.
+  // Queues the bytes of `source`, which are copied here, into `block` at `offset`. `whole`: they are all that will ever
+  // be read of it, so a failure of the block's earlier life is forgotten.
   void upload(Block* block, std::size_t offset, const void* source, std::size_t bytes, bool whole);
 
-  // Queues a job that settles `completion` with the bytes of block at `offset`, or without any when block is null.
+  // Queues a job that settles `completion` with the bytes of block at `offset`; with none, it only waits.
   void read(Block* block, std::size_t offset, void* target, std::size_t bytes, Completion* completion);
 
   // Recording: jobs are both run and kept.

@@ -10,7 +10,7 @@
 
 namespace warploom {
 
-enum class JobKind : uint16_t { op, upload, read, notify, replay, forget, skip };
+enum class JobKind : uint16_t { op, upload, read, replay, forget, skip };
 
 // How a job touches a block. `fresh`: an output allocated for it, which no earlier failure may spoil.
 enum class Access : uintptr_t { read = 0, write = 1, fresh = 2 };
@@ -60,10 +60,6 @@ struct ReadPayload {
   const void* source;
   void* target;
   uint64_t bytes;
-  Completion* completion;
-};
-
-struct NotifyPayload {
   Completion* completion;
 };
 

@@ -3,6 +3,7 @@
 #include <chrono>
 #include <cstdlib>
 #include <new>
+#include <utility>
 
 #include "engine/futex.h"
 #include "engine/recording.h"
@@ -161,26 +162,9 @@ void Stream::runOne(JobHeader* job) {
       }
       break;
     }
-    case JobKind::read: {
-      auto* read = static_cast<ReadPayload*>(jobPayload(job));
-      if (const Error* spoiled = poisonOf(job)) {
-        read->completion->error = *spoiled;
-        Error reported;
-        takePendingError(reported);
-      } else if (takePendingError(read->completion->error)) {
-        // An index error of any earlier job: the values cannot be trusted.
-      } else {
-        device_.copyToHost(read->target, read->source, read->bytes);
-      }
-      read->completion->post();
+    case JobKind::read:
+      settleRead(job, *static_cast<ReadPayload*>(jobPayload(job)));
       break;
-    }
-    case JobKind::notify: {
-      auto* notify = static_cast<NotifyPayload*>(jobPayload(job));
-      takePendingError(notify->completion->error);
-      notify->completion->post();
-      break;
-    }
     case JobKind::replay:
       replay(*static_cast<ReplayPayload*>(jobPayload(job))->recording);
       break;
@@ -198,8 +182,6 @@ void Stream::discard(JobHeader* job) {
     if (upload->owned) std::free(upload->source);
   } else if (job->kind == JobKind::read) {
     static_cast<ReadPayload*>(jobPayload(job))->completion->abandon();
-  } else if (job->kind == JobKind::notify) {
-    static_cast<NotifyPayload*>(jobPayload(job))->completion->abandon();
   } else if (job->kind == JobKind::forget) {
     delete static_cast<ReplayPayload*>(jobPayload(job))->recording;
   }
@@ -235,7 +217,7 @@ void Stream::runOp(JobHeader* job) {
     error.message = message;
     failures_.push_back(error);
     everFailed_.store(true, std::memory_order_relaxed);
-    setPending(error);
+    notePending(pendingFailure_, error);
     poisonOutputs(job, static_cast<int32_t>(failures_.size()));
   } else if (!failures_.empty()) {
     for (int i = 0; i < job->uses; ++i) {
@@ -277,20 +259,31 @@ void Stream::collectIndexError() {
   error.value = info.value;
   error.bound = info.bound;
   error.message = "index " + std::to_string(info.value) + " is outside [0, " + std::to_string(info.bound) + ")";
-  setPending(error);
+  notePending(pendingIndex_, error);
 }
 
-void Stream::setPending(const Error& error) {
+void Stream::settleRead(JobHeader* job, ReadPayload& read) {
+  if (const Error* spoiled = poisonOf(job)) {
+    read.completion->error = *spoiled;
+    std::lock_guard<std::mutex> lock(pendingMutex_);
+    pendingFailure_ = Error();
+  } else {
+    std::lock_guard<std::mutex> lock(pendingMutex_);
+    read.completion->error = std::exchange(pendingIndex_, Error());
+  }
+  if (!read.completion->error && read.bytes > 0) device_.copyToHost(read.target, read.source, read.bytes);
+  read.completion->post();
+}
+
+void Stream::notePending(Error& slot, const Error& error) {
   std::lock_guard<std::mutex> lock(pendingMutex_);
-  if (!pending_) pending_ = error;
+  if (!slot) slot = error;
 }
 
 bool Stream::takePendingError(Error& error) {
   std::lock_guard<std::mutex> lock(pendingMutex_);
-  if (!pending_) return false;
-  error = pending_;
-  pending_ = Error();
-  return true;
+  error = std::exchange(pendingIndex_ ? pendingIndex_ : pendingFailure_, Error());
+  return static_cast<bool>(error);
 }
 
 }  // namespace warploom

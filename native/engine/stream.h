@@ -36,7 +36,7 @@ class Stream {
 
   // True once any job has failed: from then on fresh memory may carry an old mark.
   bool everFailed() const { return everFailed_.load(std::memory_order_relaxed); }
-  // The error that no read has reported yet. Any thread.
+  // The error that nothing has reported yet: an index error, else a failed job. Any thread.
   bool takePendingError(Error& error);
 
   // Drops what has not begun, asks the running kernel to return early, joins.
@@ -55,7 +55,8 @@ class Stream {
   const Error* poisonOf(JobHeader* job);
   void poisonOutputs(JobHeader* job, int32_t mark);
   void collectIndexError();
-  void setPending(const Error& error);
+  void settleRead(JobHeader* job, ReadPayload& read);
+  void notePending(Error& slot, const Error& error);
 
   DeviceImpl& device_;
   Context& context_;
@@ -78,7 +79,8 @@ class Stream {
   std::vector<Error> failures_;
 
   std::mutex pendingMutex_;
-  Error pending_;
+  Error pendingIndex_;    // told by the next read, whatever it reads: its values cannot be trusted
+  Error pendingFailure_;  // told by a read of what it spoiled, or else at exit
 
   std::thread thread_;
 };

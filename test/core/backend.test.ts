@@ -73,10 +73,14 @@ describe('a back end from a shared library', () => {
     expect(() => on([1], [1]).add(on([1], [1], 'fake:1'))).toThrow(/fake and fake:1|fake:1 and fake/);
   });
 
-  it('reports a failing kernel with the read, and goes on', async () => {
+  it('reports a failing kernel with a read of what it spoiled, and of nothing else', async () => {
     const wrong = wl.tensor(Int32Array.of(1, 2), { device: 'fake' });
-    await expect(wrong.add(wrong).data()).rejects.toThrow(/float32 only/);
+    const spoiled = wrong.add(wrong);
     expect(await read(on([1], [1]).add(on([2], [1])))).toEqual([3]);
+    await expect(spoiled.ready()).rejects.toThrow(/float32 only/);
+    await expect(spoiled.data()).rejects.toThrow(/float32 only/);
+    spoiled.dispose();
+    expect(await read(on([5, 6], [2]))).toEqual([5, 6]);
   });
 
   it('replays a recording', async () => {
