@@ -155,7 +155,7 @@ static void sumSquares(const SumSquaresArgs& args, Context& context) {
 }
 
 static bool isScalarState(Context& context, const char* op, const View& state) {
-  if (state.dtype == DType::float64) return true;
+  if (state.dtype == DType::float64 && state.numel() >= 4) return true;
   context.fail(op, "the optimizer's state is float64[4]: learning rate, step, beta1^step, beta2^step");
   return false;
 }
@@ -173,6 +173,19 @@ static View like(const Segments& params) {
   return view;
 }
 
+// True where every parameter's range lies inside every bucket that is present. Ranges come from the caller as plain
+// numbers, so unlike views they have not been checked against memory yet.
+template <class... Buckets>
+static bool rangesFit(Context& context, const char* op, const Segments& params, const Buckets&... buckets) {
+  for (int s = 0; s < params.count; ++s) {
+    const int64_t end = params.items[s].offset + params.items[s].count;
+    if ((... && (!buckets.present() || end <= buckets.numel()))) continue;
+    context.fail(op, "a parameter's range reaches outside a bucket");
+    return false;
+  }
+  return true;
+}
+
 }  // namespace optims
 
 namespace ops {
@@ -188,6 +201,7 @@ void optimAdvance(const OptimAdvanceArgs& args, Context& context) {
 void sgd(const SgdArgs& args, Context& context) {
   if (!checkFloats(context, "sgd", optims::like(args.params), args.grads, args.buf)) return;
   if (!optims::isScalarState(context, "sgd", args.state) || !optims::isFactor(context, "sgd", args.factor)) return;
+  if (!optims::rangesFit(context, "sgd", args.params, args.grads, args.buf)) return;
   if (args.params.dtype == DType::float32) {
     optims::sgd<float>(args, context);
   } else {
@@ -198,6 +212,7 @@ void sgd(const SgdArgs& args, Context& context) {
 void adam(const AdamArgs& args, Context& context) {
   if (!checkFloats(context, "adam", optims::like(args.params), args.grads, args.m, args.v)) return;
   if (!optims::isScalarState(context, "adam", args.state) || !optims::isFactor(context, "adam", args.factor)) return;
+  if (!optims::rangesFit(context, "adam", args.params, args.grads, args.m, args.v)) return;
   if (args.params.dtype == DType::float32) {
     optims::adam<float>(args, context);
   } else {

@@ -260,6 +260,33 @@ TEST(sumSquares) {
   }
 }
 
+TEST(a_range_outside_a_bucket_fails_the_job_and_writes_nothing) {
+  forEachDevice([&](DeviceImpl& device) {
+    std::vector<float> param(8, 1.0f), grads(8, 1.0f), m(8, 0.0f), v(8, 0.0f);
+    std::vector<double> state = {0.1, 1, 0.9, 0.999};
+    Segments params{};
+    params.dtype = DType::float32;
+    params.count = 1;
+    params.items[0] = {param.data(), 4, 8};
+    AdamArgs args{params,
+                  viewOf<In>(grads.data(), DType::float32, {8}),
+                  viewOf<InOut>(m.data(), DType::float32, {8}),
+                  viewOf<InOut>(v.data(), DType::float32, {8}),
+                  viewOf<In>(state.data(), DType::float64, {4}),
+                  absent<OptIn>(),
+                  0.9,
+                  0.999,
+                  1e-8,
+                  0,
+                  0,
+                  0};
+    device.op(static_cast<int>(OpId::adam))->run(&args, device.context());
+    std::string message;
+    CHECK(device.context().takeFailure(message) && message.find("outside a bucket") != std::string::npos);
+    CHECK(param == std::vector<float>(8, 1.0f));
+  });
+}
+
 TEST(clipFactor) {
   forEachDevice([&](DeviceImpl& device) {
     const auto clip = [&](double total, double maxNorm, float& norm) {
