@@ -1,0 +1,570 @@
+#include <algorithm>
+
+#include "cudasim/exec/block.h"
+
+namespace warploom::cudasim {
+
+namespace {
+
+constexpr uint32_t kRotateAfter = 256;  // backward branches of one group while others wait behind it
+constexpr uint64_t kSpinCost = 64;      // steps that a polling instruction counts for
+
+uint32_t nextRandom(uint32_t& state) {
+  state ^= state << 13;
+  state ^= state >> 17;
+  state ^= state << 5;
+  return state;
+}
+
+class WarpRunner {
+ public:
+  WarpRunner(Block& block, Warp& warp)
+      : block_(block),
+        warp_(warp),
+        program_(block.run->program),
+        code_(program_.code.data()),
+        counting_(block.run->settings.counters) {
+    const Settings& settings = block.run->settings;
+    fuzz_ = settings.seed != 0;
+    if (settings.skipLine != 0 && settings.skipKernel == block.run->launch.kernel->name) skipLine_ = settings.skipLine;
+  }
+
+  // Runs until nothing in the warp can go on or the credit is spent.
+  void run() {
+    while (block_.credit > 0) {
+      const int index = pick();
+      if (index < 0) return;
+      runGroup(static_cast<std::size_t>(index));
+    }
+  }
+
+ private:
+  int pick() {
+    std::vector<Group>& groups = warp_.groups;
+    int best = -1;
+    int ready = 0;
+    for (std::size_t i = 0; i < groups.size(); ++i) {
+      if (groups[i].state != GroupState::ready) continue;
+      ++ready;
+      if (best < 0 || groups[i].pc < groups[static_cast<std::size_t>(best)].pc) best = static_cast<int>(i);
+    }
+    if (ready > 1 && (warp_.backward >= kRotateAfter || (fuzz_ && nextRandom(warp_.rng) % 4 == 0))) {
+      // A lane that spins must not keep the one that it waits for from running.
+      warp_.backward = 0;
+      uint32_t skip = nextRandom(warp_.rng) % static_cast<uint32_t>(ready);
+      for (std::size_t i = 0; i < groups.size(); ++i) {
+        if (groups[i].state == GroupState::ready && skip-- == 0) best = static_cast<int>(i);
+      }
+    }
+    return best;
+  }
+
+  void runGroup(std::size_t index) {
+    uint32_t pc = warp_.groups[index].pc;
+    uint32_t mask = warp_.groups[index].mask;
+    warp_.groups.erase(warp_.groups.begin() + static_cast<std::ptrdiff_t>(index));
+    // The nearest instruction at which another group stands: meet it there.
+    uint32_t limit = kNone;
+    for (const Group& group : warp_.groups) {
+      if (group.pc < limit && (group.pc > pc || (group.pc == pc))) limit = group.pc;
+    }
+    if (limit == pc) {
+      if (merge(pc, mask)) {
+        limit = kNone;
+        for (const Group& group : warp_.groups) {
+          if (group.pc > pc && group.pc < limit) limit = group.pc;
+        }
+      }
+    }
+    uint64_t credit = block_.credit;
+    const bool others = !warp_.groups.empty();
+    for (;;) {
+      const Instruction& in = code_[pc];
+      uint32_t active = mask;
+      if (in.guard != kNone) {
+        const uint32_t guard = predicateMask(warp_, in.guard);
+        active &= in.guardNegated ? ~guard : guard;
+      }
+      const uint64_t cost = in.spinning ? kSpinCost : 1;
+      credit = credit > cost ? credit - cost : 0;
+      current_ = pc;
+      if (counting_) count(in, mask, active);
+      if (skipLine_ != 0 && program_.places[pc].ptxLine == skipLine_) {
+        active = 0;
+        if (in.flow != Flow::end) {
+          ++pc;
+          if (pc == limit || credit == 0) break;
+          continue;
+        }
+      }
+      if (in.flow == Flow::plain) {
+        if (active != 0) in.fn(warp_, in, active);
+        ++pc;
+      } else if (in.flow == Flow::branch) {
+        if (counting_) warp_.counters.branches += 1;
+        if (active == mask) {
+          if (in.target <= pc && (others || fuzz_)) ++warp_.backward;
+          const bool back = in.target <= pc;
+          pc = in.target;
+          if (back && others) break;
+          if (pc > limit) break;
+        } else if (active == 0) {
+          ++pc;
+        } else {
+          if (counting_) warp_.counters.divergentBranches += 1;
+          if (in.target <= pc) ++warp_.backward;
+          add(in.target, active);
+          ++pc;
+          mask &= ~active;
+          break;
+        }
+      } else {
+        block_.credit = credit;
+        if (!special(in, pc, mask, active)) return;
+        break;
+      }
+      if (pc == limit || credit == 0) break;
+    }
+    block_.credit = credit;
+    add(pc, mask);
+  }
+
+  // Takes in the ready group that stands at pc.
+  bool merge(uint32_t pc, uint32_t& mask) {
+    bool merged = false;
+    for (std::size_t i = 0; i < warp_.groups.size();) {
+      if (warp_.groups[i].pc == pc && warp_.groups[i].state == GroupState::ready) {
+        mask |= warp_.groups[i].mask;
+        warp_.groups.erase(warp_.groups.begin() + static_cast<std::ptrdiff_t>(i));
+        merged = true;
+      } else {
+        ++i;
+      }
+    }
+    return merged;
+  }
+  void add(uint32_t pc, uint32_t mask) {
+    if (mask == 0) return;
+    for (Group& group : warp_.groups) {
+      if (group.pc == pc && group.state == GroupState::ready) {
+        group.mask |= mask;
+        return;
+      }
+    }
+    Group made;
+    made.pc = pc;
+    made.mask = mask;
+    warp_.groups.push_back(made);
+  }
+  void park(uint32_t pc, uint32_t mask, GroupState state, uint32_t members) {
+    Group made;
+    made.pc = pc;
+    made.mask = mask;
+    made.state = state;
+    made.members = members;
+    warp_.groups.push_back(made);
+  }
+
+  // Everything that is neither plain nor a branch. True: the group goes on at pc with mask; false: it is parked or
+  // gone.
+  bool special(const Instruction& in, uint32_t& pc, uint32_t& mask, uint32_t active) {
+    if (in.flow != Flow::end && active == 0) {
+      ++pc;
+      return true;
+    }
+    switch (in.flow) {
+      case Flow::exit:
+      case Flow::end: {
+        const uint32_t gone = in.flow == Flow::end ? mask : active;
+        leave(gone);
+        mask &= ~gone;
+        ++pc;
+        return mask != 0;
+      }
+      case Flow::trap:
+        throw Fault{"trap", 719, __builtin_ctz(active), "the kernel executed a trap (a failed assertion, or __trap())"};
+      case Flow::branchIndexed: {
+        const uint32_t* index = reg<uint32_t>(warp_, in.a);
+        for (uint32_t rest = active; rest != 0;) {
+          const uint32_t value = index[__builtin_ctz(rest)];
+          uint32_t same = 0;
+          for (uint32_t look = rest; look != 0; look &= look - 1) {
+            const int lane = __builtin_ctz(look);
+            if (index[lane] == value) same |= 1u << lane;
+          }
+          if (value >= in.count) {
+            throw Fault{"trap", 719, __builtin_ctz(same),
+                        "brx.idx: index " + std::to_string(value) + " of a table of " + std::to_string(in.count)};
+          }
+          add(program_.lists[in.list + value], same);
+          rest &= ~same;
+        }
+        mask &= ~active;
+        ++pc;
+        return mask != 0;
+      }
+      case Flow::warpSync:
+        return warpSync(in, pc, mask, active);
+      case Flow::warpBarrier:
+        return warpBarrier(in, pc, mask, active);
+      case Flow::blockBarrier:
+        return blockBarrier(in, pc, mask, active);
+      default:
+        ++pc;
+        return true;
+    }
+  }
+
+  void leave(uint32_t lanes) {
+    warp_.live &= ~lanes;
+    for (int lane = 0; lane < kLanes; ++lane) {
+      if ((lanes >> lane & 1) != 0 && !warp_.copies[lane].empty()) {
+        report(warp_, code_[static_cast<std::size_t>(warp_.copies[lane].front().pc)], "sync", lane,
+               "the thread ended without waiting for this cp.async");
+        warp_.copies[lane].clear();
+      }
+    }
+    if (warp_.live == 0) warp_.finished = true;
+    // Those who waited for the leavers wait no longer.
+    for (Group& group : warp_.groups) {
+      if (group.state == GroupState::waitWarp) group.state = GroupState::ready;
+    }
+    for (uint32_t id = 0; id < 16; ++id) tryRelease(block_, id);
+  }
+
+  // shfl, vote, ...: all live members come to the same instruction before it is executed.
+  bool warpSync(const Instruction& in, uint32_t& pc, uint32_t& mask, uint32_t active) {
+    const uint32_t* given = in.e == kNone ? nullptr : reg<uint32_t>(warp_, in.e);
+    const uint32_t members = given == nullptr ? 0xffffffffu : given[__builtin_ctz(active)];
+    for (uint32_t rest = active; rest != 0; rest &= rest - 1) {
+      const int lane = __builtin_ctz(rest);
+      const uint32_t own = given == nullptr ? 0xffffffffu : given[lane];
+      if (own != members) {
+        // Lanes with another mask form another group.
+        uint32_t same = 0;
+        for (uint32_t look = active; look != 0; look &= look - 1) {
+          if (given[__builtin_ctz(look)] == members) same |= look & (0 - look);
+        }
+        Group other;
+        other.pc = pc;
+        other.mask = mask & ~same;
+        warp_.groups.push_back(other);
+        mask = same;
+        active = same;
+        break;
+      }
+      if ((own >> lane & 1) == 0 && block_.run->settings.sync) {
+        report(warp_, in, "sync", lane, "the lane is not in the member mask of the instruction that it executes");
+      }
+    }
+    const uint32_t needed = members & warp_.live;
+    uint32_t present = active;
+    for (const Group& group : warp_.groups) {
+      if (group.pc == pc && group.state == GroupState::waitWarp && group.members == members) present |= group.mask;
+    }
+    if ((present & needed) != needed) {
+      park(pc, active, GroupState::waitWarp, members);
+      mask &= ~active;
+      ++pc;
+      return mask != 0;
+    }
+    for (std::size_t i = 0; i < warp_.groups.size();) {
+      const Group& group = warp_.groups[i];
+      if (group.pc == pc && group.state == GroupState::waitWarp && group.members == members) {
+        warp_.groups.erase(warp_.groups.begin() + static_cast<std::ptrdiff_t>(i));
+      } else {
+        ++i;
+      }
+    }
+    mask |= present;
+    in.fn(warp_, in, present);
+    ++pc;
+    return true;
+  }
+
+  // __syncwarp: the members may stand at different instructions.
+  bool warpBarrier(const Instruction& in, uint32_t& pc, uint32_t& mask, uint32_t active) {
+    const uint32_t members = reg<uint32_t>(warp_, in.e)[__builtin_ctz(active)];
+    if ((active & ~members) != 0 && block_.run->settings.sync) {
+      report(warp_, in, "sync", __builtin_ctz(active & ~members),
+             "the lane is not in the member mask of bar.warp.sync");
+    }
+    const uint32_t needed = members & warp_.live;
+    uint32_t present = active;
+    for (const Group& group : warp_.groups) {
+      if (isWarpBarrier(group) && group.members == members) present |= group.mask;
+    }
+    if ((present & needed) != needed) {
+      park(pc, active, GroupState::waitWarp, members);
+      mask &= ~active;
+      ++pc;
+      return mask != 0;
+    }
+    ++warp_.epoch;
+    std::vector<Group> released;
+    for (std::size_t i = 0; i < warp_.groups.size();) {
+      if (isWarpBarrier(warp_.groups[i]) && warp_.groups[i].members == members) {
+        released.push_back(warp_.groups[i]);
+        warp_.groups.erase(warp_.groups.begin() + static_cast<std::ptrdiff_t>(i));
+      } else {
+        ++i;
+      }
+    }
+    for (const Group& group : released) add(group.pc + 1, group.mask);
+    ++pc;
+    return true;
+  }
+  bool isWarpBarrier(const Group& group) const {
+    return group.state == GroupState::waitWarp && code_[group.pc].flow == Flow::warpBarrier;
+  }
+
+  // bar.sync, bar.arrive, bar.red. mode: 0 sync, 1 arrive, 2 popc, 3 and, 4 or.
+  bool blockBarrier(const Instruction& in, uint32_t& pc, uint32_t& mask, uint32_t active) {
+    const int lane = __builtin_ctz(active);
+    const uint32_t id = reg<uint32_t>(warp_, in.a)[lane];
+    if (id > 15) throw Fault{"sync", 719, lane, "barrier " + std::to_string(id) + ": there are 16"};
+    Barrier& barrier = block_.barriers[id];
+    const uint32_t expected = in.b == kNone ? 0 : reg<uint32_t>(warp_, in.b)[lane];
+    if (expected % 32 != 0 || (expected > 0 && expected > roundedThreads(block_))) {
+      throw Fault{
+          "sync", 719, lane,
+          "a barrier for " + std::to_string(expected) + " threads in a block of " + std::to_string(block_.threads)};
+    }
+    if (block_.run->settings.sync && in.size == 1) {
+      // .aligned: the lanes of a warp meet at one instruction. They may come one after another, as ptxas would join
+      // them.
+      for (const Group& group : warp_.groups) {
+        if (group.state == GroupState::waitBlock && group.members == id && group.pc != pc) {
+          report(warp_, in, "sync", lane,
+                 "divergent barrier: other lanes of the warp wait at another barrier instruction");
+        }
+      }
+    }
+    if (counting_) warp_.counters.barriers += 1;
+    if (barrier.any && barrier.expected != expected && block_.run->settings.sync) {
+      report(warp_, in, "sync", lane, "threads name different thread counts for barrier " + std::to_string(id));
+    }
+    barrier.any = true;
+    barrier.expected = expected;
+    if (in.mode >= 2) {
+      uint32_t votes = predicateMask(warp_, in.c) & active;
+      if (in.mode == 2) barrier.reduced += static_cast<uint32_t>(__builtin_popcount(votes));
+      if (in.mode == 3) barrier.reduced += static_cast<uint32_t>(__builtin_popcount(active & ~votes));
+      if (in.mode == 4) barrier.reduced += votes != 0;
+    }
+    if (in.mode == 1) {
+      barrier.arriveMask[warp_.index] |= active;
+      ++pc;
+    } else {
+      barrier.syncMask[warp_.index] |= active;
+      park(pc, active, GroupState::waitBlock, id);
+      mask &= ~active;
+      ++pc;
+    }
+    tryRelease(block_, id);
+    return mask != 0;
+  }
+
+ public:
+  static uint32_t roundedThreads(const Block& block) { return (block.threads + 31) / 32 * 32; }
+
+  // A warp counts as arrived as a whole once all its live lanes have: the hardware's barrier counts warps.
+  static void tryRelease(Block& block, uint32_t id) {
+    Barrier& barrier = block.barriers[id];
+    if (!barrier.any) return;
+    uint32_t arrived = 0, needed = 0;
+    for (const auto& warp : block.warps) {
+      const uint32_t here = barrier.syncMask[warp->index] | barrier.arriveMask[warp->index];
+      const bool complete = here != 0 && (here & warp->live) == warp->live;
+      if (barrier.expected == 0) {
+        if (warp->live != 0) {
+          ++needed;
+          if (complete) ++arrived;
+        }
+      } else if (complete) {
+        ++arrived;
+      }
+    }
+    if (barrier.expected != 0) needed = barrier.expected / 32;
+    if (arrived < needed || arrived == 0) return;
+    if (block.run->settings.sync) checkLeft(block, barrier, id);
+    const uint32_t reduced = barrier.reduced;
+    // What any participant did or knew before is behind every one that waited; the clocks of all move to one value.
+    uint32_t joined[32] = {};
+    uint32_t most = 0;
+    const auto takesPart = [&](uint32_t i) { return (barrier.syncMask[i] | barrier.arriveMask[i]) != 0; };
+    for (const auto& warp : block.warps) {
+      if (!takesPart(warp->index)) continue;
+      for (int i = 0; i < 32; ++i) joined[i] = std::max(joined[i], warp->clock[i]);
+      most = std::max(most, warp->clock[warp->index]);
+    }
+    for (const auto& warp : block.warps) {
+      if (takesPart(warp->index)) joined[warp->index] = most + 1;
+    }
+    for (const auto& warp : block.warps) {
+      const uint32_t i = warp->index;
+      if (barrier.syncMask[i] != 0) std::copy(joined, joined + 32, warp->clock);
+      if (takesPart(i)) {
+        warp->clock[i] = most + 1;
+        ++warp->epoch;
+      }
+      if (barrier.syncMask[i] == 0) continue;
+      std::vector<Group> released;
+      for (std::size_t k = 0; k < warp->groups.size();) {
+        const Group& group = warp->groups[k];
+        if (group.state == GroupState::waitBlock && group.members == id) {
+          released.push_back(group);
+          warp->groups.erase(warp->groups.begin() + static_cast<std::ptrdiff_t>(k));
+        } else {
+          ++k;
+        }
+      }
+      for (const Group& group : released) {
+        const Instruction& in = block.run->program.code[group.pc];
+        if (in.mode >= 2) {
+          const uint32_t value = in.mode == 2 ? reduced : (in.mode == 3) == (reduced == 0) ? 0xffffffffu : 0u;
+          eachLane(group.mask, [&](int lane) { reg<uint32_t>(*warp, in.d)[lane] = value; });
+        }
+        bool merged = false;
+        for (Group& other : warp->groups) {
+          if (other.pc == group.pc + 1 && other.state == GroupState::ready) {
+            other.mask |= group.mask;
+            merged = true;
+          }
+        }
+        if (!merged) {
+          Group next;
+          next.pc = group.pc + 1;
+          next.mask = group.mask;
+          warp->groups.push_back(next);
+        }
+      }
+    }
+    barrier = Barrier{};
+  }
+
+  // Lanes that left the kernel while others of their warp meet at a barrier: the hardware's behaviour is not defined.
+  static void checkLeft(Block& block, const Barrier& barrier, uint32_t id) {
+    for (const auto& warp : block.warps) {
+      const uint32_t here = barrier.syncMask[warp->index] | barrier.arriveMask[warp->index];
+      const uint32_t first = warp->index * kLanes;
+      const uint32_t all = block.threads - first >= kLanes ? 0xffffffffu : (1u << (block.threads - first)) - 1;
+      if (here == 0 || here == all) continue;
+      for (const Group& group : warp->groups) {
+        if (group.state != GroupState::waitBlock || group.members != id) continue;
+        const Instruction& in = block.run->program.code[group.pc];
+        if (in.size != 1) continue;
+        report(*warp, in, "sync", __builtin_ctz(all & ~here),
+               "divergent barrier: this thread ended without it, while " + std::to_string(__builtin_popcount(here)) +
+                   " others of its warp wait here");
+      }
+    }
+  }
+
+  uint32_t current() const { return current_; }
+
+ private:
+  void count(const Instruction& in, uint32_t mask, uint32_t active) {
+    Counters& c = warp_.counters;
+    const uint64_t lanes = static_cast<uint64_t>(__builtin_popcount(active));
+    c.warpInstructions += mask != 0;
+    c.laneInstructions += lanes;
+    switch (in.kind) {
+      case Class::integer:
+        c.integer += lanes;
+        break;
+      case Class::float32:
+        c.float32 += lanes;
+        c.flops32 += lanes * in.flops;
+        break;
+      case Class::float64:
+        c.float64 += lanes;
+        c.flops64 += lanes * in.flops;
+        break;
+      case Class::half:
+        c.half += lanes;
+        c.flops16 += lanes * in.flops;
+        break;
+      case Class::conversion:
+        c.conversion += lanes;
+        break;
+      case Class::move:
+        c.move += lanes;
+        break;
+      case Class::control:
+        c.control += lanes;
+        break;
+      case Class::mma:
+        c.mma += active != 0;
+        c.flopsMma += active != 0 ? static_cast<uint64_t>(in.imm) : 0;
+        break;
+      case Class::atomic:
+        c.atomics += lanes;
+        break;
+      case Class::memory:
+        break;
+    }
+  }
+
+  Block& block_;
+  Warp& warp_;
+  const Program& program_;
+  const Instruction* code_;
+  bool counting_ = false, fuzz_ = false;
+  int skipLine_ = 0;
+  uint32_t current_ = 0;
+};
+
+void deadlock(Block& block) {
+  for (const auto& warp : block.warps) {
+    if (warp->finished || warp->groups.empty()) continue;
+    const Group& group = warp->groups.front();
+    const char* why = group.state == GroupState::waitBlock
+                          ? "deadlock: threads wait at this barrier for others that never come"
+                          : "deadlock: lanes wait here for members of their mask that never come";
+    report(*warp, block.run->program.code[group.pc], "sync", __builtin_ctz(group.mask), why);
+  }
+  throw Fault{"sync", 719, -1, "deadlock"};
+}
+
+}  // namespace
+
+bool runBlock(Block& block) {
+  const std::size_t count = block.warps.size();
+  RunState& run = *block.run;
+  const bool fuzz = run.settings.seed != 0;
+  while (block.credit > 0) {
+    bool progress = false, finished = true;
+    for (std::size_t turn = 0; turn < count && block.credit > 0; ++turn) {
+      Warp& warp = *block.warps[(block.cursor + turn) % count];
+      if (warp.finished) continue;
+      finished = false;
+      bool ready = false;
+      for (const Group& group : warp.groups) ready = ready || group.state == GroupState::ready;
+      if (!ready) continue;
+      progress = true;
+      // With a seed, a warp runs for a while only, so that others overtake it.
+      const uint64_t before = block.credit;
+      const uint64_t slice = fuzz ? 1 + nextRandom(warp.rng) % 256 : before < 100000 ? before : 100000;
+      block.credit = slice < before ? slice : before;
+      const uint64_t granted = block.credit;
+      WarpRunner runner(block, warp);
+      try {
+        runner.run();
+      } catch (const Fault& fault) {
+        report(warp, run.program.code[runner.current()], fault.check, fault.lane, fault.message);
+        throw;
+      }
+      block.credit = before - (granted - block.credit);
+    }
+    if (finished) return true;
+    if (!progress) deadlock(block);
+    if (fuzz) block.cursor = nextRandom(block.warps[0]->rng) % count;
+  }
+  for (const auto& warp : block.warps) {
+    if (!warp->finished) return false;
+  }
+  return true;
+}
+
+}  // namespace warploom::cudasim

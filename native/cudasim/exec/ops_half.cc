@@ -1,0 +1,207 @@
+// Arithmetic of float16 and bfloat16, one or two in a register. Sums and products of two halves are exact enough in
+// float for one rounding; fma goes through a double with a sticky last bit.
+#include "cudasim/exec/halves.h"
+#include "cudasim/exec/machine.h"
+#include "cudasim/ptx/forms.h"
+
+namespace warploom::cudasim {
+
+namespace {
+
+double fmaToOdd(double a, double b, double c) {
+  const double product = a * b;  // exact: 22 bits
+  const double sum = product + c;
+  const double part = sum - product;
+  const double lost = (product - (sum - part)) + (c - part);
+  if (lost == 0 || lost != lost || std::isinf(sum)) return sum;
+  uint64_t bits;
+  std::memcpy(&bits, &sum, 8);
+  if ((bits & 1) == 0) bits = (lost > 0) == (sum > 0) ? bits | 1 : bits - 1;
+  double odd;
+  std::memcpy(&odd, &bits, 8);
+  return odd;
+}
+
+enum Op { kAdd, kSub, kMul, kFma, kMin, kMax, kMinNaN, kMaxNaN, kNeg, kAbs, kEx2, kTanh };
+
+template <class H>
+uint16_t flushHalf(uint16_t bits) {
+  const uint16_t exponent = std::is_same_v<H, Half> ? 0x7c00 : 0x7f80;
+  return (bits & exponent) == 0 ? bits & 0x8000 : bits;
+}
+inline bool lessOrNegativeZero(float a, float b) { return a < b || (a == b && std::signbit(a)); }
+
+template <class H, int kOp>
+uint16_t compute(uint16_t a, uint16_t b, uint16_t c) {
+  const float x = toFloat(H{a}), y = toFloat(H{b});
+  if constexpr (kOp == kAdd) return fromFloat<H>(x + y).bits;
+  if constexpr (kOp == kSub) return fromFloat<H>(x - y).bits;
+  if constexpr (kOp == kMul) return fromFloat<H>(x * y).bits;
+  if constexpr (kOp == kFma) {
+    const double r = fmaToOdd(static_cast<double>(x), static_cast<double>(y), static_cast<double>(toFloat(H{c})));
+    return fromFloat<H>(toOdd(r)).bits;
+  }
+  if constexpr (kOp == kMin || kOp == kMax || kOp == kMinNaN || kOp == kMaxNaN) {
+    constexpr bool kKeepsNaN = kOp == kMinNaN || kOp == kMaxNaN, kSmaller = kOp == kMin || kOp == kMinNaN;
+    if (x != x) return kKeepsNaN || y != y ? 0x7fff : b;
+    if (y != y) return kKeepsNaN ? 0x7fff : a;
+    return lessOrNegativeZero(x, y) == kSmaller ? a : b;
+  }
+  if constexpr (kOp == kNeg) return a ^ 0x8000;
+  if constexpr (kOp == kAbs) return a & 0x7fff;
+  if constexpr (kOp == kEx2) return fromFloat<H>(std::exp2(x)).bits;
+  return fromFloat<H>(std::tanh(x)).bits;
+}
+
+// mode: 1 saturate, 2 relu.
+template <class H, int kOp, bool kTwo, bool kFlush>
+void half(Warp& w, const Instruction& in, uint32_t mask) {
+  uint32_t* d = reg<uint32_t>(w, in.d);
+  const uint32_t* a = reg<uint32_t>(w, in.a);
+  const uint32_t* b = in.b == kNone ? a : reg<uint32_t>(w, in.b);
+  const uint32_t* c = in.c == kNone ? a : reg<uint32_t>(w, in.c);
+  const auto part = [&](uint32_t x, uint32_t y, uint32_t z) -> uint32_t {
+    uint16_t u = static_cast<uint16_t>(x), v = static_cast<uint16_t>(y), t = static_cast<uint16_t>(z);
+    if (kFlush) u = flushHalf<H>(u), v = flushHalf<H>(v), t = flushHalf<H>(t);
+    uint16_t r = compute<H, kOp>(u, v, t);
+    if (kFlush) r = flushHalf<H>(r);
+    if (in.mode == 1) r = fromFloat<H>(saturate<true>(toFloat(H{r}))).bits;
+    if (in.mode == 2 && (r & 0x8000) != 0 && toFloat(H{r}) <= 0) r = 0;
+    return r;
+  };
+  eachLane(mask, [&](int i) {
+    uint32_t r = part(a[i], b[i], c[i]);
+    if (kTwo) r |= part(a[i] >> 16, b[i] >> 16, c[i] >> 16) << 16;
+    d[i] = r;
+  });
+}
+
+enum Compare { kEq, kNe, kLt, kLe, kGt, kGe, kEqu, kNeu, kLtu, kLeu, kGtu, kGeu, kNum, kNan };
+bool compare(int op, float a, float b) {
+  const bool nan = a != a || b != b;
+  switch (op) {
+    case kEq:
+      return a == b;
+    case kNe:
+      return !nan && a != b;
+    case kLt:
+      return a < b;
+    case kLe:
+      return a <= b;
+    case kGt:
+      return a > b;
+    case kGe:
+      return a >= b;
+    case kEqu:
+      return nan || a == b;
+    case kNeu:
+      return a != b;
+    case kLtu:
+      return nan || a < b;
+    case kLeu:
+      return nan || a <= b;
+    case kGtu:
+      return nan || a > b;
+    case kGeu:
+      return nan || a >= b;
+    case kNum:
+      return !nan;
+    default:
+      return nan;
+  }
+}
+// To one predicate, or with two halves to d|d2.
+template <class H, bool kTwo>
+void setp(Warp& w, const Instruction& in, uint32_t mask) {
+  uint32_t* d = reg<uint32_t>(w, in.d);
+  uint32_t* d2 = in.d2 == kNone ? nullptr : reg<uint32_t>(w, in.d2);
+  const uint32_t *a = reg<uint32_t>(w, in.a), *b = reg<uint32_t>(w, in.b);
+  eachLane(mask, [&](int i) {
+    const auto part = [&](int shift) {
+      return compare(in.mode, toFloat(H{static_cast<uint16_t>(a[i] >> shift)}),
+                     toFloat(H{static_cast<uint16_t>(b[i] >> shift)}));
+    };
+    const bool first = part(0), second = kTwo ? part(16) : !first;
+    d[i] = first ? 0xffffffffu : 0;
+    if (d2 != nullptr) d2[i] = second ? 0xffffffffu : 0;
+  });
+}
+// set.cmp.f16x2.f16x2 and set.cmp.u32.f16x2: 1.0 or all ones in each half.
+template <class H, bool kOnes, bool kTwo>
+void set(Warp& w, const Instruction& in, uint32_t mask) {
+  uint32_t* d = reg<uint32_t>(w, in.d);
+  const uint32_t *a = reg<uint32_t>(w, in.a), *b = reg<uint32_t>(w, in.b);
+  eachLane(mask, [&](int i) {
+    uint32_t r = 0;
+    for (int shift = 0; shift < (kTwo ? 32 : 16); shift += 16) {
+      const bool t = compare(in.mode, toFloat(H{static_cast<uint16_t>(a[i] >> shift)}),
+                             toFloat(H{static_cast<uint16_t>(b[i] >> shift)}));
+      r |= (t ? (kOnes ? 0xffffu : fromFloat<H>(1.0f).bits) : 0u) << shift;
+    }
+    d[i] = kOnes && !kTwo && r != 0 ? 0xffffffffu : r;
+  });
+}
+
+struct Adder {
+  FormTable& table;
+  void one(const std::string& name, const char* signature, Handler fn, int mode, int flops) {
+    Form form;
+    form.fn = fn;
+    form.signature = signature;
+    form.kind = Class::half;
+    form.mode = static_cast<uint8_t>(mode);
+    form.flops = static_cast<uint8_t>(flops);
+    table.add(name, form);
+  }
+  template <class H, bool kTwo>
+  void type(const std::string& t) {
+    constexpr bool f16 = std::is_same_v<H, Half>;
+    const int n = kTwo ? 2 : 1;
+    for (const char* rn : {"", ".rn"}) {
+      arithmetic<H, kAdd, kTwo>(std::string("add") + rn, t, "D4A4B4", n);
+      arithmetic<H, kSub, kTwo>(std::string("sub") + rn, t, "D4A4B4", n);
+      arithmetic<H, kMul, kTwo>(std::string("mul") + rn, t, "D4A4B4", n);
+    }
+    arithmetic<H, kFma, kTwo>("fma.rn", t, "D4A4B4C4", 2 * n);
+    one("fma.rn.relu" + t, "D4A4B4C4", &half<H, kFma, kTwo, false>, 2, 2 * n);
+    plain<H, kMin, kTwo>("min", "", t, "D4A4B4");
+    plain<H, kMax, kTwo>("max", "", t, "D4A4B4");
+    plain<H, kMinNaN, kTwo>("min", ".NaN", t, "D4A4B4");
+    plain<H, kMaxNaN, kTwo>("max", ".NaN", t, "D4A4B4");
+    plain<H, kNeg, kTwo>("neg", "", t, "D4A4");
+    plain<H, kAbs, kTwo>("abs", "", t, "D4A4");
+    one((f16 ? "ex2.approx" : "ex2.approx.ftz") + t, "D4A4", &half<H, kEx2, kTwo, !f16>, 0, n);
+    one("tanh.approx" + t, "D4A4", &half<H, kTanh, kTwo, false>, 0, n);
+    const char* names[] = {"eq", "ne", "lt", "le", "gt", "ge", "equ", "neu", "ltu", "leu", "gtu", "geu", "num", "nan"};
+    for (int i = 0; i < 14; ++i) {
+      one(std::string("setp.") + names[i] + t, "D1?X1A4B4", &setp<H, kTwo>, i, 0);
+      one(std::string("set.") + names[i] + t + t, "D4A4B4", &set<H, false, kTwo>, i, 0);
+      one(std::string("set.") + names[i] + ".u32" + t, "D4A4B4", &set<H, true, kTwo>, i, 0);
+    }
+  }
+  template <class H, int kOp, bool kTwo>
+  void arithmetic(const std::string& name, const std::string& t, const char* signature, int flops) {
+    one(name + t, signature, &half<H, kOp, kTwo, false>, 0, flops);
+    if (!std::is_same_v<H, Half>) return;
+    one(name + ".sat" + t, signature, &half<H, kOp, kTwo, false>, 1, flops);
+    one(name + ".ftz" + t, signature, &half<H, kOp, kTwo, true>, 0, flops);
+    one(name + ".ftz.sat" + t, signature, &half<H, kOp, kTwo, true>, 1, flops);
+  }
+  template <class H, int kOp, bool kTwo>
+  void plain(const std::string& name, const std::string& tail, const std::string& t, const char* signature) {
+    one(name + tail + t, signature, &half<H, kOp, kTwo, false>, 0, 0);
+    if (std::is_same_v<H, Half>) one(name + ".ftz" + tail + t, signature, &half<H, kOp, kTwo, true>, 0, 0);
+  }
+};
+
+}  // namespace
+
+void addHalfForms(FormTable& table) {
+  Adder add{table};
+  add.type<Half, false>(".f16");
+  add.type<Half, true>(".f16x2");
+  add.type<BFloat, false>(".bf16");
+  add.type<BFloat, true>(".bf16x2");
+}
+
+}  // namespace warploom::cudasim

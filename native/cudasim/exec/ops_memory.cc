@@ -1,0 +1,293 @@
+// Loads, stores, address conversions, prefetches, cp.async.
+#include "cudasim/exec/machine.h"
+#include "cudasim/ptx/forms.h"
+
+namespace warploom::cudasim {
+
+namespace {
+
+// M: the type in memory. L: a lane of the register.
+template <class M, class L>
+void load(Warp& w, const Instruction& in, uint32_t mask) {
+  uint8_t* p[kLanes];
+  const uint32_t n = in.count;
+  lanePointers(w, in, mask, static_cast<uint32_t>(sizeof(M)) * n, Access::load, p);
+  const uint32_t* list = w.block->run->program.lists.data() + in.list;
+  for (uint32_t k = 0; k < n; ++k) {
+    L* d = reg<L>(w, list[k]);
+    const auto one = [&](int i) {
+      M value;
+      std::memcpy(&value, p[i] + k * sizeof(M), sizeof(M));
+      d[i] = static_cast<L>(value);
+    };
+    eachLane(mask, one);
+  }
+}
+template <class M, class L>
+void store(Warp& w, const Instruction& in, uint32_t mask) {
+  uint8_t* p[kLanes];
+  const uint32_t n = in.count;
+  lanePointers(w, in, mask, static_cast<uint32_t>(sizeof(M)) * n, Access::store, p);
+  const uint32_t* list = w.block->run->program.lists.data() + in.list;
+  for (uint32_t k = 0; k < n; ++k) {
+    const L* s = reg<L>(w, list[k]);
+    eachLane(mask, [&](int i) {
+      const M value = static_cast<M>(s[i]);
+      std::memcpy(p[i] + k * sizeof(M), &value, sizeof(M));
+    });
+  }
+}
+// Parameters are the same for all lanes when their address is, which it nearly always is.
+template <class M, class L>
+void loadParam(Warp& w, const Instruction& in, uint32_t mask) {
+  const uint64_t* a = reg<uint64_t>(w, in.a);
+  const uint32_t bytes = w.block->run->program.paramBytes;
+  const uint32_t* list = w.block->run->program.lists.data() + in.list;
+  for (uint32_t k = 0; k < in.count; ++k) {
+    L* d = reg<L>(w, list[k]);
+    eachLane(mask, [&](int i) {
+      const uint64_t at = a[i] + static_cast<uint64_t>(in.imm) + k * sizeof(M);
+      if (at + sizeof(M) > bytes) throw Fault{"mem", 700, i, "a parameter is read behind the end of the parameters"};
+      M value;
+      std::memcpy(&value, w.params + at, sizeof(M));
+      d[i] = static_cast<L>(value);
+    });
+  }
+}
+// ld.param of a call's .param variable: local memory.
+template <class M, class L>
+void loadAnyParam(Warp& w, const Instruction& in, uint32_t mask) {
+  if (in.space == Space::local) {
+    load<M, L>(w, in, mask);
+  } else {
+    loadParam<M, L>(w, in, mask);
+  }
+}
+
+void cvtaShared(Warp& w, const Instruction& in, uint32_t mask) {
+  const uint64_t base = reinterpret_cast<uint64_t>(w.block->shared);
+  map1<uint64_t, uint64_t>(w, in, mask, [base, to = in.mode == 1](uint64_t a) { return to ? a - base : a + base; });
+}
+void cvtaLocal(Warp& w, const Instruction& in, uint32_t mask) {
+  const uint64_t base = reinterpret_cast<uint64_t>(w.local), each = w.block->run->launch.kernel->localBytes;
+  uint64_t* d = reg<uint64_t>(w, in.d);
+  const uint64_t* a = reg<uint64_t>(w, in.a);
+  eachLane(mask, [&](int i) {
+    const uint64_t start = base + each * static_cast<uint64_t>(i);
+    d[i] = in.mode == 1 ? a[i] - start : a[i] + start;
+  });
+}
+void isspacep(Warp& w, const Instruction& in, uint32_t mask) {
+  const uint64_t shared = reinterpret_cast<uint64_t>(w.block->shared), local = reinterpret_cast<uint64_t>(w.local);
+  const uint64_t sharedSize = w.block->run->sharedBytes,
+                 localSize = uint64_t{w.block->run->launch.kernel->localBytes} * kLanes;
+  const Memory* memory = w.block->run->launch.memory;
+  map1<uint32_t, uint64_t>(w, in, mask, [&](uint64_t a) {
+    const bool isShared = a - shared < sharedSize, isLocal = a - local < localSize;
+    bool is = false;
+    if (in.space == Space::shared) is = isShared;
+    if (in.space == Space::local) is = isLocal;
+    if (in.space == Space::global || in.space == Space::constant) {
+      const Allocation* found = isShared || isLocal ? nullptr : memory->find(a);
+      const bool isConstant = found != nullptr && found->kind == AllocationKind::constant;
+      is = in.space == Space::constant ? isConstant : !isShared && !isLocal && !isConstant;
+    }
+    return is ? 0xffffffffu : 0u;
+  });
+}
+void nothing(Warp&, const Instruction&, uint32_t) {}
+void policy(Warp& w, const Instruction& in, uint32_t mask) {
+  uint64_t* d = reg<uint64_t>(w, in.d);
+  eachLane(mask, [&](int i) { d[i] = 0x10f0000000000000; });
+}
+void checkedAddress(Warp& w, const Instruction& in, uint32_t mask) {
+  uint8_t* p[kLanes];
+  lanePointers(w, in, mask, 1, Access::load, p);
+}
+
+// The copy waits for its cp.async.wait: until then its destination holds poison, so that a missing wait shows.
+void copyAsync(Warp& w, const Instruction& in, uint32_t mask) {
+  uint8_t *to[kLanes], *from[kLanes];
+  Instruction source = in;
+  source.space = Space::global;
+  source.a = in.b;
+  source.imm = 0;
+  source.addressWide = true;
+  const uint32_t bytes = in.size;
+  const uint32_t* given = in.c == kNone ? nullptr : reg<uint32_t>(w, in.c);
+  uint32_t reading = 0;
+  eachLane(mask, [&](int i) { reading |= (given == nullptr || given[i] != 0) ? 1u << i : 0; });
+  lanePointers(w, in, mask, bytes, Access::store, to);
+  if (reading != 0) lanePointers(w, source, reading, bytes, Access::load, from);
+  const int pc = static_cast<int>(&in - w.block->run->program.code.data());
+  eachLane(mask, [&](int i) {
+    const uint32_t n = given == nullptr ? bytes : given[i] < bytes ? given[i] : bytes;
+    std::memset(to[i], 0xff, bytes);
+    if (w.block->run->settings.init && !w.block->sharedValid.empty()) {
+      std::memset(w.block->sharedValid.data() + (to[i] - w.block->shared), 0, bytes);
+    }
+    w.copies[i].push_back(
+        {to[i], from[i], static_cast<uint8_t>(bytes), static_cast<uint8_t>(n), static_cast<uint8_t>(i), pc});
+    ++w.open[i];
+  });
+}
+void commitAsync(Warp& w, const Instruction&, uint32_t mask) {
+  eachLane(mask, [&](int i) {
+    w.commits[i].push_back(w.open[i]);
+    w.open[i] = 0;
+  });
+}
+void finishCopies(Warp& w, int lane, uint32_t many) {
+  for (; many > 0; --many) {
+    const AsyncCopy copy = w.copies[lane].front();
+    w.copies[lane].pop_front();
+    if (copy.sourceBytes > 0) std::memcpy(copy.to, copy.from, copy.sourceBytes);
+    std::memset(copy.to + copy.sourceBytes, 0, copy.bytes - copy.sourceBytes);
+    if (w.block->run->settings.init)
+      std::memset(w.block->sharedValid.data() + (copy.to - w.block->shared), 1, copy.bytes);
+    if (w.block->run->settings.race) {
+      for (int b = 0; b < copy.bytes; ++b) {
+        Granule& g = w.block->granules[static_cast<std::size_t>(copy.to - w.block->shared + b)];
+        g.writer = static_cast<int16_t>(w.index * kLanes + static_cast<uint32_t>(lane));
+        g.writeClock = w.clock[w.index];
+        g.writeEpoch = w.epoch;
+      }
+    }
+  }
+}
+void waitGroup(Warp& w, const Instruction& in, uint32_t mask) {
+  eachLane(mask, [&](int i) {
+    while (static_cast<int64_t>(w.commits[i].size()) > in.imm) {
+      finishCopies(w, i, w.commits[i].front());
+      w.commits[i].pop_front();
+    }
+  });
+}
+void waitAll(Warp& w, const Instruction&, uint32_t mask) {
+  eachLane(mask, [&](int i) {
+    finishCopies(w, i, static_cast<uint32_t>(w.copies[i].size()));
+    w.commits[i].clear();
+    w.open[i] = 0;
+  });
+}
+
+struct MemoryType {
+  const char* name;
+  uint8_t size;
+  bool isSigned;
+};
+const MemoryType kTypes[] = {{".b8", 1, false},  {".u8", 1, false}, {".s8", 1, true},   {".b16", 2, false},
+                             {".u16", 2, false}, {".s16", 2, true}, {".f16", 2, false}, {".b32", 4, false},
+                             {".u32", 4, false}, {".s32", 4, true}, {".f32", 4, false}, {".b64", 8, false},
+                             {".u64", 8, false}, {".s64", 8, true}, {".f64", 8, false}};
+
+Handler loader(const MemoryType& type) {
+  switch (type.size) {
+    case 1:
+      return type.isSigned ? &load<int8_t, uint32_t> : &load<uint8_t, uint32_t>;
+    case 2:
+      return type.isSigned ? &load<int16_t, uint32_t> : &load<uint16_t, uint32_t>;
+    case 4:
+      return &load<uint32_t, uint32_t>;
+    default:
+      return &load<uint64_t, uint64_t>;
+  }
+}
+Handler paramLoader(const MemoryType& type) {
+  switch (type.size) {
+    case 1:
+      return type.isSigned ? &loadAnyParam<int8_t, uint32_t> : &loadAnyParam<uint8_t, uint32_t>;
+    case 2:
+      return type.isSigned ? &loadAnyParam<int16_t, uint32_t> : &loadAnyParam<uint16_t, uint32_t>;
+    case 4:
+      return &loadAnyParam<uint32_t, uint32_t>;
+    default:
+      return &loadAnyParam<uint64_t, uint64_t>;
+  }
+}
+Handler storer(const MemoryType& type) {
+  switch (type.size) {
+    case 1:
+      return &store<uint8_t, uint32_t>;
+    case 2:
+      return &store<uint16_t, uint32_t>;
+    case 4:
+      return &store<uint32_t, uint32_t>;
+    default:
+      return &store<uint64_t, uint64_t>;
+  }
+}
+
+}  // namespace
+
+void addMemoryForms(FormTable& table) {
+  const std::pair<const char*, Space> spaces[] = {{"", Space::generic},        {".global", Space::global},
+                                                  {".shared", Space::shared},  {".local", Space::local},
+                                                  {".const", Space::constant}, {".param", Space::param}};
+  for (const auto& space : spaces) {
+    for (const MemoryType& type : kTypes) {
+      for (int vec : {1, 2, 4}) {
+        if (vec * type.size > 16) continue;
+        const std::string v = vec == 1 ? "" : ".v" + std::to_string(vec);
+        Form form;
+        form.kind = Class::memory;
+        form.space = space.second;
+        form.size = type.size;
+        form.vec = static_cast<uint8_t>(vec);
+        form.isSigned = type.isSigned;
+        form.fn = space.second == Space::param ? paramLoader(type) : loader(type);
+        form.signature = type.size == 8 ? "V8M" : "V4M";
+        table.add(std::string("ld") + space.first + v + type.name, form);
+        if (space.second == Space::constant) continue;
+        form.fn = storer(type);
+        form.signature = type.size == 8 ? "MW8" : "MW4";
+        table.add(std::string("st") + space.first + v + type.name, form);
+      }
+    }
+  }
+  const auto plain = [&table](const std::string& name, const char* signature, Handler fn, Space space = Space::generic,
+                              int mode = 0, int size = 0) {
+    Form form;
+    form.fn = fn;
+    form.signature = signature;
+    form.kind = Class::memory;
+    form.space = space;
+    form.mode = static_cast<uint8_t>(mode);
+    form.size = static_cast<uint8_t>(size);
+    table.add(name, form);
+  };
+  plain("cvta.shared.u64", "D8A8", &cvtaShared);
+  plain("cvta.to.shared.u64", "D8A8", &cvtaShared, Space::generic, 1);
+  plain("cvta.local.u64", "D8A8", &cvtaLocal);
+  plain("cvta.to.local.u64", "D8A8", &cvtaLocal, Space::generic, 1);
+  plain("isspacep.shared", "D1A8", &isspacep, Space::shared);
+  plain("isspacep.local", "D1A8", &isspacep, Space::local);
+  plain("isspacep.global", "D1A8", &isspacep, Space::global);
+  plain("isspacep.const", "D1A8", &isspacep, Space::constant);
+  for (const char* name : {"prefetch.global.L1", "prefetch.global.L2", "prefetch.L1", "prefetch.L2",
+                           "prefetch.global.L2::evict_last", "prefetch.global.L2::evict_normal"}) {
+    // A prefetch of any address is harmless.
+    plain(name, "M", &nothing, std::string(name).find("global") == std::string::npos ? Space::generic : Space::global);
+  }
+  plain("prefetchu.L1", "M", &nothing);
+  plain("discard.global.L2", "MI", &checkedAddress, Space::global);
+  plain("discard.L2", "MI", &checkedAddress);
+  plain("applypriority.global.L2::evict_normal", "MI", &checkedAddress, Space::global);
+  for (const char* kind : {"evict_last", "evict_normal", "evict_first", "evict_unchanged"}) {
+    plain(std::string("createpolicy.fractional.L2::") + kind + ".b64", "D8?A4", &policy);
+  }
+  for (const char* name :
+       {"membar.cta", "membar.gl", "membar.sys", "fence.cta", "fence.sc.cta", "fence.sc.gpu", "fence.sc.sys",
+        "fence.acq_rel.cta", "fence.acq_rel.gpu", "fence.acq_rel.sys", "fence.proxy.async"}) {
+    plain(name, "", &nothing);
+  }
+  for (int size : {4, 8, 16}) {
+    // The number of bytes is the third operand; a fourth says how many of them exist, the rest is zeros.
+    plain("cp.async.shared.global#" + std::to_string(size), "MN8I?C4", &copyAsync, Space::shared, 0, size);
+  }
+  plain("cp.async.commit_group", "", &commitAsync);
+  plain("cp.async.wait_group", "I", &waitGroup);
+  plain("cp.async.wait_all", "", &waitAll);
+}
+
+}  // namespace warploom::cudasim

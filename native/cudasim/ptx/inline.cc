@@ -1,0 +1,184 @@
+#include <algorithm>
+#include <map>
+
+#include "cudasim/ptx/ast.h"
+
+namespace warploom::cudasim {
+
+namespace {
+
+// Copies bodies into one list of statements. Each call gets registers, labels and local memory of its own, so the
+// executor needs no call stack and lanes that diverge inside a function meet again behind it as anywhere else.
+class Inliner {
+ public:
+  Inliner(const ParsedModule& parsed, Function& entry) : parsed_(parsed), entry_(entry) {}
+
+  void run() {
+    const bool calls = std::any_of(entry_.body.begin(), entry_.body.end(),
+                                   [](const Statement& statement) { return statement.opcode.rfind("call", 0) == 0; });
+    if (!calls) return;
+    const Function original = entry_;
+    entry_.registers.clear();
+    entry_.body.clear();
+    entry_.labels.clear();
+    entry_.branchTargets.clear();
+    entry_.localBytes = 0;
+    sharedOf_[&original] = 0;
+    copy(original, {}, {}, -1);
+  }
+
+ private:
+  void copy(const Function& from, const std::vector<Operand>& returns, const std::vector<Operand>& arguments,
+            int returnLabel) {
+    const int registerBase = static_cast<int>(entry_.registers.size());
+    const int labelBase = static_cast<int>(entry_.labels.size());
+    const uint32_t localBase = (entry_.localBytes + 15) / 16 * 16;
+    entry_.localBytes = localBase + from.localBytes;
+    entry_.registers.insert(entry_.registers.end(), from.registers.begin(), from.registers.end());
+    entry_.labels.resize(entry_.labels.size() + from.labels.size(), -1);
+    const uint32_t sharedBase = sharedOf(from);
+    const std::string suffix = "@" + std::to_string(++copies_);
+    for (const auto& list : from.branchTargets) {
+      std::vector<int>& targets = entry_.branchTargets[list.first + suffix];
+      for (int label : list.second) targets.push_back(label + labelBase);
+    }
+    std::map<int, std::vector<int>> labelsAt;
+    for (std::size_t i = 0; i < from.labels.size(); ++i) labelsAt[from.labels[i]].push_back(static_cast<int>(i));
+    for (std::size_t i = 0; i <= from.body.size(); ++i) {
+      for (int label : labelsAt[static_cast<int>(i)]) {
+        entry_.labels[static_cast<std::size_t>(label + labelBase)] = static_cast<int>(entry_.body.size());
+      }
+      if (i == from.body.size()) break;
+      Statement statement = from.body[i];
+      if (statement.guard >= 0) statement.guard += registerBase;
+      for (Operand& operand : statement.operands) {
+        rename(operand, registerBase, labelBase, localBase, sharedBase, returns, arguments, suffix);
+      }
+      if (statement.opcode == "call" || statement.opcode == "call.uni") {
+        call(statement);
+      } else if (returnLabel >= 0 && (statement.opcode == "ret" || statement.opcode == "ret.uni")) {
+        statement.opcode = "bra";
+        Operand target;
+        target.kind = Operand::label;
+        target.id = returnLabel;
+        statement.operands = {target};
+        entry_.body.push_back(statement);
+      } else {
+        entry_.body.push_back(std::move(statement));
+      }
+    }
+  }
+
+  void call(const Statement& statement) {
+    std::size_t at = 0;
+    std::vector<Operand> returns, arguments;
+    if (at < statement.operands.size() && statement.operands[at].kind == Operand::vector) {
+      returns = statement.operands[at++].parts;
+    }
+    if (at >= statement.operands.size() || statement.operands[at].kind != Operand::function) {
+      throw PtxError(statement.ptxLine, "call: only direct calls of functions are modelled");
+    }
+    const std::string& name = statement.operands[at++].name;
+    if (at < statement.operands.size()) arguments = statement.operands[at++].parts;
+    const auto found = parsed_.byName.find(name);
+    if (found == parsed_.byName.end() || !found->second->defined) {
+      if (name == "__assertfail") {
+        Statement trap = statement;
+        trap.opcode = "trap";
+        trap.operands.clear();
+        entry_.body.push_back(trap);
+        return;
+      }
+      throw PtxError(statement.ptxLine, "call of " + name + ", which the module does not define, is not modelled");
+    }
+    const Function& callee = *found->second;
+    if (std::find(stack_.begin(), stack_.end(), &callee) != stack_.end()) {
+      throw PtxError(statement.ptxLine, "the recursive call of " + name + " is not modelled");
+    }
+    for (const std::vector<Operand>* list : {&returns, &arguments}) {
+      for (const Operand& operand : *list) {
+        if (operand.kind != Operand::variable) {
+          throw PtxError(statement.ptxLine, "call of " + name + ": arguments that are not .param are not modelled");
+        }
+      }
+    }
+    if (returns.size() != callee.returns.size() || arguments.size() != callee.params.size()) {
+      throw PtxError(statement.ptxLine, "call of " + name + ": the number of arguments does not fit");
+    }
+    if (entry_.body.size() > 1000000)
+      throw PtxError(statement.ptxLine, "calls expand to more than a million statements");
+    const int returnLabel = static_cast<int>(entry_.labels.size());
+    entry_.labels.push_back(-1);
+    if (statement.guard >= 0) {
+      // A guarded call: the others branch over it.
+      Statement branch = statement;
+      branch.opcode = "bra";
+      branch.guardNegated = !statement.guardNegated;
+      Operand target;
+      target.kind = Operand::label;
+      target.id = returnLabel;
+      branch.operands = {target};
+      entry_.body.push_back(branch);
+    }
+    stack_.push_back(&callee);
+    copy(callee, returns, arguments, returnLabel);
+    stack_.pop_back();
+    entry_.labels[static_cast<std::size_t>(returnLabel)] = static_cast<int>(entry_.body.size());
+  }
+
+  void rename(Operand& operand, int registerBase, int labelBase, uint32_t localBase, uint32_t sharedBase,
+              const std::vector<Operand>& returns, const std::vector<Operand>& arguments, const std::string& suffix) {
+    for (Operand& part : operand.parts) {
+      rename(part, registerBase, labelBase, localBase, sharedBase, returns, arguments, suffix);
+    }
+    switch (operand.kind) {
+      case Operand::reg:
+        operand.id += registerBase;
+        break;
+      case Operand::label:
+        operand.id += labelBase;
+        break;
+      case Operand::function:
+        // The name of a .branchtargets list; functions of calls keep theirs.
+        if (entry_.branchTargets.count(operand.name + suffix) != 0) operand.name += suffix;
+        break;
+      case Operand::variable:
+        if (operand.space == Space::local) {
+          operand.value += localBase;
+        } else if (operand.space == Space::shared && operand.formal) {
+          operand.value += sharedBase;
+        } else if (operand.space == Space::param && operand.formal) {
+          const bool isReturn = operand.id < 1000;
+          const int64_t offset = operand.value;
+          operand = isReturn ? returns[static_cast<std::size_t>(operand.id)]
+                             : arguments[static_cast<std::size_t>(operand.id - 1000)];
+          operand.value += offset;
+        }
+        break;
+      default:
+        break;
+    }
+  }
+
+  // Shared variables exist once a function, however often it is called.
+  uint32_t sharedOf(const Function& function) {
+    const auto found = sharedOf_.find(&function);
+    if (found != sharedOf_.end()) return found->second;
+    const uint32_t base = (entry_.sharedBytes + 15) / 16 * 16;
+    entry_.sharedBytes = base + function.sharedBytes;
+    sharedOf_[&function] = base;
+    return base;
+  }
+
+  const ParsedModule& parsed_;
+  Function& entry_;
+  std::vector<const Function*> stack_;
+  std::map<const Function*, uint32_t> sharedOf_;
+  int copies_ = 0;
+};
+
+}  // namespace
+
+void inlineCalls(const ParsedModule& parsed, Function& entry) { Inliner(parsed, entry).run(); }
+
+}  // namespace warploom::cudasim
