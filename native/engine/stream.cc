@@ -90,9 +90,10 @@ void Stream::wakeProducer() {
 }
 
 bool Stream::waitForWork(uint64_t position) {
-  // The last stores of head_ must be visible before this thread goes quiet: see work().
-  std::atomic_thread_fence(std::memory_order_seq_cst);
-  if (waiting_.load(std::memory_order_relaxed) != 0) wakeProducer();
+  // Once more, in the one order of all sequentially consistent operations: either this thread sees a producer that is
+  // about to sleep, or that producer sees this position.
+  head_.store(position, std::memory_order_seq_cst);
+  if (waiting_.load(std::memory_order_seq_cst) != 0) wakeProducer();
   const auto until = std::chrono::steady_clock::now() + kSpin;
   do {
     if (published_.load(std::memory_order_acquire) != position) return true;
