@@ -205,13 +205,13 @@ async function compareFrozen<P>(op: OpCase<P>, device: string, frozen: FrozenCas
 
 /** The long sweep: random samples until the rounds are used up, each with a seed of its own that a failure prints. */
 function declareSweep<P>(op: OpCase<P>, row: Row, device: string): void {
-  if (!op.sweep) return;
   for (const dtype of claimed(row, 'value')) {
     test(`sweep ${dtype} (${device})`, { timeout: 600_000 }, async () => {
       for (let round = 0; round < sweepRounds; round++) {
         const seed = seedOf(op.name, dtype, device, String(round));
         const random = new Random(seed);
-        const sample = op.sweep!(random);
+        // Without a generator of its own an op meets its samples again, in random layouts and with random values.
+        const sample = op.sweep?.(random) ?? random.pick([...op.samples, ...(op.edges ?? [])]);
         const layout = random.pick(op.layouts ?? layouts);
         const what = `${describeSample(op, sample)}, ${layout}, ${dtype} on ${device}, sweep seed ${seed}`;
         await warploom.tidy(() =>
