@@ -159,6 +159,18 @@ void checkRaces(Warp& warp, const Instruction& in, uint32_t mask, uint32_t bytes
   });
 }
 
+// Whether a cp.async that is still under way will write the byte.
+bool awaited(const Block& block, const uint8_t* byte) {
+  for (const auto& warp : block.warps) {
+    for (const auto& copies : warp->copies) {
+      for (const AsyncCopy& copy : copies) {
+        if (byte >= copy.to && byte < copy.to + copy.bytes) return true;
+      }
+    }
+  }
+  return false;
+}
+
 void checkInitialised(Warp& warp, const Instruction& in, uint32_t mask, uint32_t bytes, Access access, Space space,
                       uint8_t* const (&pointers)[kLanes]) {
   Block& block = *warp.block;
@@ -179,7 +191,10 @@ void checkInitialised(Warp& warp, const Instruction& in, uint32_t mask, uint32_t
     if (valid == nullptr) return;
     if (access != Access::store) {
       const void* hole = std::memchr(valid, 0, bytes);
-      if (hole != nullptr) {
+      if (hole != nullptr && space == Space::shared &&
+          awaited(block, p + (static_cast<const uint8_t*>(hole) - valid))) {
+        report(warp, in, "sync", lane, "read of the destination of a cp.async that has not been waited for");
+      } else if (hole != nullptr) {
         report(warp, in, "init", lane,
                std::string("read of uninitialised ") +
                    (space == Space::shared  ? "shared"

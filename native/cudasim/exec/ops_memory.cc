@@ -270,9 +270,9 @@ void addMemoryForms(FormTable& table) {
     plain(name, "M", &nothing, std::string(name).find("global") == std::string::npos ? Space::generic : Space::global);
   }
   plain("prefetchu.L1", "M", &nothing);
-  plain("discard.global.L2", "MI", &checkedAddress, Space::global);
-  plain("discard.L2", "MI", &checkedAddress);
-  plain("applypriority.global.L2::evict_normal", "MI", &checkedAddress, Space::global);
+  plain("discard.global.L2", "Mi", &checkedAddress, Space::global);
+  plain("discard.L2", "Mi", &checkedAddress);
+  plain("applypriority.global.L2::evict_normal", "Mi", &checkedAddress, Space::global);
   for (const char* kind : {"evict_last", "evict_normal", "evict_first", "evict_unchanged"}) {
     plain(std::string("createpolicy.fractional.L2::") + kind + ".b64", "D8?A4", &policy);
   }
@@ -283,7 +283,7 @@ void addMemoryForms(FormTable& table) {
   }
   for (int size : {4, 8, 16}) {
     // The number of bytes is the third operand; a fourth says how many of them exist, the rest is zeros.
-    plain("cp.async.shared.global#" + std::to_string(size), "MN8I?C4", &copyAsync, Space::shared, 0, size);
+    plain("cp.async.shared.global#" + std::to_string(size), "MN8i?C4", &copyAsync, Space::shared, 0, size);
   }
   plain("cp.async.commit_group", "", &commitAsync);
   plain("cp.async.wait_group", "I", &waitGroup);

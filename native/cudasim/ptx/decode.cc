@@ -450,6 +450,9 @@ class Decoder {
         case 'w':
           pushList(operand, width, what == 'v', false, in);
           break;
+        case 'i':  // an immediate that the form knows already
+          if (operand.kind != Operand::immediate) fail("an immediate is needed");
+          break;
         case 'I':
           if (operand.kind != Operand::immediate) fail("an immediate is needed");
           in.imm = operand.value;

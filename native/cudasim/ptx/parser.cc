@@ -1,4 +1,5 @@
 #include <cstring>
+#include <map>
 
 #include "cudasim/ptx/ast.h"
 
@@ -42,6 +43,7 @@ class Parser {
   ParsedModule run() {
     while (peek().kind != TokenKind::end) moduleItem();
     resolvePending();
+    resolveLocations();
     return std::move(out_);
   }
 
@@ -124,22 +126,53 @@ class Parser {
     out_.module->files[number] = take().text;
     while (accept(",")) take();
   }
+  // .loc FILE LINE COLUMN [, function_name LABEL [+ N], inlined_at FILE LINE COLUMN]: the place of the call was the
+  // subject of a .loc just before.
   void location() {
     take();
-    file_ = static_cast<int>(integer());
-    line_ = static_cast<int>(integer());
+    Location here;
+    here.file = static_cast<int>(integer());
+    here.line = static_cast<int>(integer());
     integer();
-    if (!accept(",")) return;
-    // function_name LABEL, inlined_at FILE LINE COLUMN: the place of the outermost call is what a reader looks for only
-    // when the inner one lies in a header of the toolkit, so the inner one is kept.
-    name();
-    name();
-    if (accept("+")) integer();
-    expect(",");
-    name();
-    integer();
-    integer();
-    integer();
+    if (accept(",")) {
+      name();
+      name();
+      if (accept("+")) integer();
+      expect(",");
+      name();
+      const int file = static_cast<int>(integer()), line = static_cast<int>(integer());
+      integer();
+      const auto found = locationOf_.find({file, line});
+      if (found != locationOf_.end()) here.caller = found->second;
+    }
+    location_ = static_cast<int>(locations_.size());
+    locations_.push_back(here);
+    locationOf_[{here.file, here.line}] = location_;
+  }
+  // .file stands at the end of the text, so places are looked up last. Code of the toolkit's headers is shown at the
+  // line of the kernel that calls it.
+  void resolveLocations() {
+    const std::vector<std::string>& files = out_.module->files;
+    const auto foreign = [&](int file) {
+      return static_cast<std::size_t>(file) < files.size() &&
+             files[static_cast<std::size_t>(file)].find("/include/") != std::string::npos;
+    };
+    for (const auto& function : out_.functions) {
+      for (Statement& statement : function->body) {
+        int at = statement.line;
+        if (at < 0) {
+          statement.line = 0;
+          continue;
+        }
+        for (int depth = 0; depth < 100 && foreign(locations_[static_cast<std::size_t>(at)].file) &&
+                            locations_[static_cast<std::size_t>(at)].caller >= 0;
+             ++depth) {
+          at = locations_[static_cast<std::size_t>(at)].caller;
+        }
+        statement.file = locations_[static_cast<std::size_t>(at)].file;
+        statement.line = locations_[static_cast<std::size_t>(at)].line;
+      }
+    }
   }
   void section() {
     take();
@@ -418,7 +451,7 @@ class Parser {
     made->defined = true;
     function_ = made.get();
     labels_.clear();
-    file_ = line_ = 0;
+    location_ = -1;
     slot = made.get();
     out_.functions.push_back(std::move(made));
     body();
@@ -587,8 +620,7 @@ class Parser {
   void instruction() {
     Statement statement;
     statement.ptxLine = peek().line;
-    statement.file = file_;
-    statement.line = line_;
+    statement.line = location_;
     if (accept("@")) {
       statement.guardNegated = accept("!");
       const std::string guard = name();
@@ -712,7 +744,13 @@ class Parser {
   int blockIds_ = 0;
   std::unordered_map<std::string, std::pair<int, int>> labels_;  // id, line of the first mention
   std::vector<Pending> pending_;
-  int file_ = 0, line_ = 0;
+  struct Location {
+    int file = 0, line = 0;
+    int caller = -1;
+  };
+  std::vector<Location> locations_;
+  std::map<std::pair<int, int>, int> locationOf_;
+  int location_ = -1;
 };
 
 }  // namespace
