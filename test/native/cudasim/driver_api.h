@@ -48,6 +48,7 @@ inline void isolated(const Environment& environment, void (*body)()) {
   std::fflush(stdout);
   const pid_t child = fork();
   if (child == 0) {
+    failures() = 0;
     for (const auto& entry : environment) setenv(entry.first.c_str(), entry.second.c_str(), 1);
     try {
       body();
