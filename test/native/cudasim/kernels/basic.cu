@@ -88,10 +88,9 @@ extern "C" __global__ void mmaTile(const __half* a, const __half* b, float* d) {
     const __half2 pair = __halves2half2(b[(c + 8 * k) * 8 + r], b[(c + 1 + 8 * k) * 8 + r]);
     fb[k] = *(const unsigned*)&pair;
   }
-  asm volatile(
-      "mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, {%0,%1,%2,%3};"
-      : "+f"(acc[0]), "+f"(acc[1]), "+f"(acc[2]), "+f"(acc[3])
-      : "r"(fa[0]), "r"(fa[1]), "r"(fa[2]), "r"(fa[3]), "r"(fb[0]), "r"(fb[1]));
+  asm volatile("mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, {%0,%1,%2,%3};"
+               : "+f"(acc[0]), "+f"(acc[1]), "+f"(acc[2]), "+f"(acc[3])
+               : "r"(fa[0]), "r"(fa[1]), "r"(fa[2]), "r"(fa[3]), "r"(fb[0]), "r"(fb[1]));
   for (int k = 0; k < 4; ++k) d[(r + 8 * (k / 2)) * 8 + c + k % 2] = acc[k];
 }
 

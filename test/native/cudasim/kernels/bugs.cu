@@ -115,18 +115,18 @@ extern "C" __global__ void traps(int* y) {
 }
 
 // y = x through shared memory by cp.async, in two steps. WAIT is the number of groups that may be left.
-#define PIPELINE(NAME, WAIT)                                                                                     \
-  extern "C" __global__ void NAME(const float* x, float* y) {                                                    \
-    __shared__ __align__(16) float s[2][128];                                                                    \
-    for (int k = 0; k < 2; ++k) {                                                                                \
-      const unsigned to = (unsigned)__cvta_generic_to_shared(&s[k][threadIdx.x * 4]);                            \
-      asm volatile("cp.async.cg.shared.global [%0], [%1], 16;" ::"r"(to), "l"(x + k * 128 + threadIdx.x * 4));   \
-      asm volatile("cp.async.commit_group;");                                                                    \
-    }                                                                                                            \
-    asm volatile("cp.async.wait_group " #WAIT ";" ::: "memory");                                                 \
-    __syncthreads();                                                                                             \
-    for (int k = 0; k < 8; ++k) y[k * 32 + threadIdx.x] = s[k / 4][k % 4 * 32 + threadIdx.x];                    \
-    asm volatile("cp.async.wait_all;" ::: "memory");                                                             \
+#define PIPELINE(NAME, WAIT)                                                                                   \
+  extern "C" __global__ void NAME(const float* x, float* y) {                                                  \
+    __shared__ __align__(16) float s[2][128];                                                                  \
+    for (int k = 0; k < 2; ++k) {                                                                              \
+      const unsigned to = (unsigned)__cvta_generic_to_shared(&s[k][threadIdx.x * 4]);                          \
+      asm volatile("cp.async.cg.shared.global [%0], [%1], 16;" ::"r"(to), "l"(x + k * 128 + threadIdx.x * 4)); \
+      asm volatile("cp.async.commit_group;");                                                                  \
+    }                                                                                                          \
+    asm volatile("cp.async.wait_group " #WAIT ";" ::: "memory");                                               \
+    __syncthreads();                                                                                           \
+    for (int k = 0; k < 8; ++k) y[k * 32 + threadIdx.x] = s[k / 4][k % 4 * 32 + threadIdx.x];                  \
+    asm volatile("cp.async.wait_all;" ::: "memory");                                                           \
   }
 PIPELINE(waitsForAll, 0)
 PIPELINE(waitsForOne, 1)

@@ -1,6 +1,6 @@
 // C = A B of float32 with a 128 x 128 tile a block, 8 x 8 a thread. Sizes are multiples of the tile; 256 threads.
-extern "C" __global__ void __launch_bounds__(256) matmul128(const float* __restrict__ a, const float* __restrict__ b,
-                                                            float* __restrict__ c, int n, int k) {
+extern "C" __global__ void __launch_bounds__(256)
+    matmul128(const float* __restrict__ a, const float* __restrict__ b, float* __restrict__ c, int n, int k) {
   __shared__ float as[8][128], bs[8][128];
   const int t = threadIdx.x, tx = t % 16, ty = t / 16;
   const float* pa = a + (blockIdx.y * 128 + t / 2) * k + t % 2 * 4;
