@@ -22,7 +22,7 @@ struct Launch {
   bool recordTouched = false;  // fill LaunchResult::touched: several streams are in flight
 };
 
-// A range of global memory that a launch read or wrote (sectors of 32 bytes, neighbours merged): from these the driver
+// A range of global memory that a launch read or wrote (words of 4 bytes, neighbours merged): from these the driver
 // tells a missing dependency between streams.
 struct Touched {
   uint64_t address = 0, bytes = 0;

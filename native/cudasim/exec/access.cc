@@ -320,6 +320,15 @@ void lanePointers(Warp& warp, const Instruction& in, uint32_t mask, uint32_t byt
     });
   }
   if (!run.fullChecks) return;
+  if (run.touched != nullptr && space == Space::global) {
+    eachLane(mask, [&](int lane) {
+      const uint64_t at = reinterpret_cast<uint64_t>(pointers[lane]);
+      if (warp.touched == nullptr || at < warp.touched->low || at >= warp.touched->high) {
+        warp.touched = run.touched->area(at);
+      }
+      if (warp.touched != nullptr) TouchedWords::mark(*warp.touched, at, bytes, access != Access::load);
+    });
+  }
   const Settings& settings = run.settings;
   if (settings.counters) {
     if (space == Space::shared) {

@@ -281,6 +281,7 @@ void startBlock(Block& block, RunState& run, uint64_t index) {
     warp.backward = 0;
     warp.rng = static_cast<uint32_t>(scramble(run.settings.seed * 1000003 + index * 64 + i)) | 1;
     warp.low = 1;
+    warp.touched = nullptr;
     warp.high = 0;
     std::fill(warp.clock, warp.clock + 32, 0);
     warp.clock[i] = 1;
@@ -313,7 +314,8 @@ LaunchResult execute(const Launch& launch, const Settings& settings) {
     throw std::invalid_argument(kernel.name + ": a grid or block of no size, or more than 1024 threads a block");
   }
   run.sharedBytes = kernel.staticShared + launch.dynamicShared;
-  run.fullChecks = settings.init || settings.race || settings.counters;
+  run.fullChecks = settings.init || settings.race || settings.counters || launch.recordTouched;
+  if (launch.recordTouched) run.touched = std::make_unique<TouchedWords>(launch);
   int threads = settings.threads > 0 ? settings.threads : static_cast<int>(std::thread::hardware_concurrency());
   threads = static_cast<int>(std::min<uint64_t>(static_cast<uint64_t>(std::max(threads, 1)), run.blocks));
   const auto share = [&run](int) {
@@ -333,6 +335,7 @@ LaunchResult execute(const Launch& launch, const Settings& settings) {
     if (result.status == 0) result.status = finding.check == "mem" ? 700 : finding.check == "timeout" ? 702 : 719;
   }
   result.counters.launches = 1;
+  if (run.touched != nullptr) result.touched = run.touched->ranges();
   return std::move(run.result);
 }
 

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "cudasim/exec/program.h"
+#include "cudasim/exec/touched.h"
 #include "cudasim/executor.h"
 
 namespace warploom::cudasim {
@@ -36,7 +37,8 @@ struct RunState {
   std::atomic<uint64_t> steps{0};
   std::atomic<bool> stop{false};
   uint32_t sharedBytes = 0;  // static and dynamic
-  bool fullChecks = false;   // init, race or counters: the slow way through memory
+  bool fullChecks = false;   // init, race, counters or touched: the slow way through memory
+  std::unique_ptr<TouchedWords> touched;
   std::mutex mutex;
   LaunchResult result;
   std::set<std::string> seen;  // kind and instruction of findings made so far
@@ -81,6 +83,7 @@ struct Warp {
   const uint8_t* params = nullptr;
   uint64_t low = 1, high = 0;  // the allocation that was hit last
   uint64_t generation = 0;
+  const TouchedWords::Area* touched = nullptr;  // where the last access was noted
   uint32_t clock[32] = {};  // vector clock over the warps of the block, moved by barriers
   uint32_t epoch = 0;       // moved by __syncwarp and by barriers
   uint32_t carry = 0;       // the condition code of add.cc and its kin, a bit a lane

@@ -196,7 +196,14 @@ TEST(aFailedKernelLosesTheDevice) {
   CHECK(report.find("\"mem\"") != std::string::npos && report.find("saxpy") != std::string::npos);
 }
 
-TEST(kernelsOrderedByEvents) {
+TEST(kernelsWithoutADependencyAreFound) {
+  isolated({{"CUDASIM_REPORT", "/dev/null"}, {"CUDASIM_SEED", "2"}}, [] {
+    Setup s;
+    const CUstream first = stream(), second = stream();
+    OK(s.launch(first));
+    OK(s.launch(second));  // both add to y
+    FAILS(CUDA_ERROR_LAUNCH_FAILED, CU(cuCtxSynchronize)());
+  });
   isolated({{"CUDASIM_SEED", "2"}}, [] {
     Setup s;
     const CUstream first = stream(), second = stream();
