@@ -107,10 +107,20 @@ function shared(): Bite[] {
     replace: 'return span - 1 - (dim < 0 ? dim + span : dim);',
   };
   const ops =
-    'sum mean max min argmax argmin softmax logSoftmax transpose unsqueeze slice narrow select split chunk concat stack flatten'.split(
+    'sum mean max min argmax argmin softmax logSoftmax transpose unsqueeze slice narrow select split chunk concat flatten'.split(
       ' ',
     );
-  return ops.map((op) => ({ name: `wrong axis: ${op}`, mutant: axis, ...testsOf(op) }));
+  // stack brings its dim into range twice over, where that mutant would undo itself.
+  const stack: Mutant = {
+    kind: 'text',
+    file: 'src/ops/view.ts',
+    find: 'tensors.map((x) => unsqueeze(x, d)),',
+    replace: 'tensors.map((x) => unsqueeze(x, first.shape.length - d)),',
+  };
+  return [
+    ...ops.map((op) => ({ name: `wrong axis: ${op}`, mutant: axis, ...testsOf(op) })),
+    { name: 'wrong axis: stack', mutant: stack, ...testsOf('stack') },
+  ];
 }
 
 export const allMutants = (): Bite[] => [...kernels(), ...gradients(), ...shared()];

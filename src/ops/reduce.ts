@@ -12,7 +12,7 @@ import { Tensor } from '../tensor.js';
 import { div, mul } from './arithmetic.js';
 import { eq } from './compare.js';
 import { to } from './copy.js';
-import { collapseDims, formatShape, normalizeDim, normalizeDims, numelOf, sameShape, type Shape } from '../shape.js';
+import { collapseDims, formatShapes, numelOf, sameShape, type Shape } from '../shape.js';
 import { type Dims, dtypeError, refuseHalf, shapeError, view } from './support.js';
 import { expand, reshape } from './view.js';
 
@@ -188,21 +188,17 @@ function indexOp(name: 'argmax' | 'argmin', kernel: ReduceKernel) {
 const argmaxOp = indexOp('argmax', native.argmax);
 const argminOp = indexOp('argmin', native.argmin);
 
-function indexParams(op: string, x: Tensor, dim: number | undefined, options: ReduceOptions): ReduceParams {
-  return reduceParams(op, x, dim === undefined ? undefined : normalizeDim(dim, x.shape.length, op), options);
-}
-
 /**
  * The position of the largest element along `dim`, or in the flattened tensor without one; int32. The first of equal maxima
  * and the first NaN win. Has no gradient.
  */
 export function argmax(x: Tensor, dim?: number, options: ReduceOptions = {}): Tensor {
-  return apply(argmaxOp, [x], indexParams('argmax', x, dim, options));
+  return apply(argmaxOp, [x], reduceParams('argmax', x, dim, options));
 }
 
 /** The position of the smallest element along `dim`, or in the flattened tensor; int32. First on ties, NaN first. */
 export function argmin(x: Tensor, dim?: number, options: ReduceOptions = {}): Tensor {
-  return apply(argminOp, [x], indexParams('argmin', x, dim, options));
+  return apply(argminOp, [x], reduceParams('argmin', x, dim, options));
 }
 
 declare module '../tensor.js' {
