@@ -32,7 +32,6 @@ const Field kFields[] = {
     {"globalStoreSectors", &Counters::globalStoreSectors},
     {"globalLoadBytes", &Counters::globalLoadBytes},
     {"globalStoreBytes", &Counters::globalStoreBytes},
-    {"compulsoryBytes", &Counters::compulsoryBytes},
     {"sharedCycles", &Counters::sharedCycles},
     {"sharedIdealCycles", &Counters::sharedIdealCycles},
     {"sharedBytes", &Counters::sharedBytes},

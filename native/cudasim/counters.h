@@ -15,7 +15,6 @@ struct Counters {
   uint64_t globalLoadRequests = 0, globalStoreRequests = 0;
   uint64_t globalLoadSectors = 0, globalStoreSectors = 0;  // 32 bytes each, modelled
   uint64_t globalLoadBytes = 0, globalStoreBytes = 0;      // asked for by lanes
-  uint64_t compulsoryBytes = 0;                            // distinct 32-byte sectors touched by the launch, in bytes
   uint64_t sharedCycles = 0, sharedIdealCycles = 0;        // modelled bank cycles
   uint64_t sharedBytes = 0;
   uint64_t localBytes = 0;  // spills and stack

@@ -334,6 +334,12 @@ LaunchResult execute(const Launch& launch, const Settings& settings) {
   for (const Finding& finding : result.findings) {
     if (result.status == 0) result.status = finding.check == "mem" ? 700 : finding.check == "timeout" ? 702 : 719;
   }
+  if (!settings.mem) {
+    // The launch has failed all the same; only the report is not wanted.
+    result.findings.erase(std::remove_if(result.findings.begin(), result.findings.end(),
+                                         [](const Finding& finding) { return finding.check == "mem"; }),
+                          result.findings.end());
+  }
   result.counters.launches = 1;
   if (run.touched != nullptr) result.touched = run.touched->ranges();
   return std::move(run.result);

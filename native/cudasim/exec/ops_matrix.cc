@@ -1,5 +1,7 @@
 // ldmatrix and mma.sync. Sums run over k in float32 with fma, then add C: the hardware rounds otherwise, so results are
 // compared with a tolerance, and the layout is proven by small integers.
+#include <cstdlib>
+
 #include "cudasim/exec/halves.h"
 #include "cudasim/exec/machine.h"
 #include "cudasim/ptx/forms.h"
@@ -167,6 +169,8 @@ void addMatrixForms(FormTable& table) {
     form.signature = signature;
     form.flow = Flow::warpSync;
     form.kind = Class::mma;
+    const int k = std::atoi(name.c_str() + name.find('k', 3) + 1);
+    form.work = static_cast<uint32_t>(2 * 8 * (name[1] == '8' ? 8 : 16) * k);
     table.add("mma.sync.aligned." + name, form);
   };
   mma("m16n8k16.row.col.f32.f16.f16.f32", &multiply<OfHalf, OfHalf, 16, false, false>);

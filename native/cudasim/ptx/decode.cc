@@ -387,6 +387,7 @@ class Decoder {
     in.kind = form.kind;
     in.flops = form.flops;
     in.mode = form.mode;
+    in.imm = form.work;
     in.spinning = spinning;
     fixes_.clear();
     std::size_t at = 0;

@@ -25,7 +25,7 @@ struct Form {
   uint8_t vec = 1;
   uint8_t mode = 0;
   bool isSigned = false;  // widening a narrow result into a wide register copies the sign
-  bool halfLiterals = false;
+  uint32_t work = 0;      // operations of a warp, for an mma; starts out as imm
 };
 
 class FormTable {

@@ -66,8 +66,8 @@ class Parser {
       return minus ? -32 : 32;
     }
     if (peek().kind != TokenKind::integer) fail("expected an integer before '" + peek().text + "'");
-    const int64_t value = static_cast<int64_t>(take().bits);
-    return minus ? -value : value;
+    const uint64_t value = take().bits;
+    return static_cast<int64_t>(minus ? 0 - value : value);
   }
 
   void moduleItem();

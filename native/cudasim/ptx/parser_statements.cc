@@ -199,7 +199,7 @@ Operand Parser::operand(const Statement& statement) {
     result.value = static_cast<int64_t>(token.bits);
     if (token.kind == TokenKind::float64 && minus) result.value ^= INT64_MIN;
     if (token.kind == TokenKind::float32 && minus) result.value ^= 0x80000000;
-    if (token.kind == TokenKind::integer && minus) result.value = -result.value;
+    if (token.kind == TokenKind::integer && minus) result.value = static_cast<int64_t>(0 - token.bits);
     if (flip) result.value = ~result.value;
     return result;
   }

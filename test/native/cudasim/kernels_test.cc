@@ -112,7 +112,9 @@ TEST(mma_layout_by_integers) {
   for (std::size_t i = 0; i < a.size(); ++i) a[i] = small[i * 7 % 5];
   for (std::size_t i = 0; i < b.size(); ++i) b[i] = small[i * 11 / 3 % 5];
   const uint64_t da = sim.put(a), db = sim.put(b), dd = sim.room(16 * 8 * 4);
-  sim.clean("mmaTile", {1}, {32}, 0, da, db, dd);
+  sim.settings.counters = true;
+  const LaunchResult result = sim.clean("mmaTile", {1}, {32}, 0, da, db, dd);
+  CHECK(result.counters.mma == 1 && result.counters.flopsMma == 2 * 16 * 8 * 16);
   const std::vector<float> d = sim.get<float>(dd, 16 * 8);
   for (int r = 0; r < 16; ++r) {
     for (int c = 0; c < 8; ++c) {
