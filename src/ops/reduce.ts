@@ -12,7 +12,7 @@ import { Tensor } from '../tensor.js';
 import { div, mul } from './arithmetic.js';
 import { eq } from './compare.js';
 import { to } from './copy.js';
-import { collapseDims, formatShapes, numelOf, sameShape, type Shape } from '../shape.js';
+import { collapseDims, formatShape, normalizeDims, numelOf, sameShape, type Shape } from '../shape.js';
 import { type Dims, dtypeError, refuseHalf, shapeError, view } from './support.js';
 import { expand, reshape } from './view.js';
 
