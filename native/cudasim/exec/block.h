@@ -10,5 +10,7 @@ void startBlock(Block& block, RunState& run, uint64_t index);
 // Runs until all warps have finished (true) or the turn's credit is spent (false). Throws Fault wrapped with its warp
 // as a finding already reported; the launch is to stop then.
 bool runBlock(Block& block);
+// Lets the warps that wait at barrier `id` go on, if all that it needs have arrived.
+void releaseBarrier(Block& block, uint32_t id);
 
 }  // namespace warploom::cudasim

@@ -84,9 +84,9 @@ struct Warp {
   uint64_t low = 1, high = 0;  // the allocation that was hit last
   uint64_t generation = 0;
   const TouchedWords::Area* touched = nullptr;  // where the last access was noted
-  uint32_t clock[32] = {};  // vector clock over the warps of the block, moved by barriers
-  uint32_t epoch = 0;       // moved by __syncwarp and by barriers
-  uint32_t carry = 0;       // the condition code of add.cc and its kin, a bit a lane
+  uint32_t clock[32] = {};                      // vector clock over the warps of the block, moved by barriers
+  uint32_t epoch = 0;                           // moved by __syncwarp and by barriers
+  uint32_t carry = 0;                           // the condition code of add.cc and its kin, a bit a lane
   uint32_t rng = 1;
   bool finished = false;
   // cp.async, a lane each: committed groups hold counts of copies
