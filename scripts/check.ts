@@ -50,6 +50,15 @@ async function sanitized(folder: string, sanitizers: string, env: Record<string,
   return runNative(folder, env);
 }
 
+/** The CUDA simulator's own tests: it is built for them alone, and no other test uses it yet. */
+async function simulator(): Promise<Totals> {
+  const failed: Totals = { passed: 0, failed: 1, skipped: 0 };
+  const configure = ['-S', '.', '-B', 'build-cudasim', '-DWARPLOOM_CUDASIM=ON', '-DWARPLOOM_TESTS=ON'];
+  if (!(await passes('cmake', configure))) return failed;
+  if (!(await passes('cmake', ['--build', 'build-cudasim', '--target', 'cudasim_tests', '-j', '2']))) return failed;
+  return runNative('build-cudasim', {}, 900, '^cudasim_');
+}
+
 /** The main job's lines, as scripts read them. */
 async function digitsLines(): Promise<boolean> {
   const out = mkdtempSync(join(tmpdir(), 'warploom-digits-'));
@@ -87,6 +96,7 @@ await step('native tests under ASan and UBSan', () =>
 await step('native tests under TSan', () =>
   sanitized('build-tsan', 'thread', { TSAN_OPTIONS: 'halt_on_error=1:second_deadlock_stack=1' }),
 );
+await step('simulator', simulator);
 await step('package', checkPackage);
 await step('digits', digitsLines);
 await step('sweep', () => passes(bin('tsx'), ['scripts/sweep.ts', '--seconds', '120']));

@@ -88,8 +88,10 @@ export async function runNative(
   folder: string,
   env: Record<string, string> = {},
   timeoutSeconds = 900,
+  only = '.',
 ): Promise<Totals> {
-  const done = await start('ctest', ['--test-dir', folder, '--verbose', '--timeout', '300'], { env, timeoutSeconds });
+  const args = ['--test-dir', folder, '--verbose', '--timeout', '300', '--tests-regex', only];
+  const done = await start('ctest', args, { env, timeoutSeconds });
   const totals = sumTotals(done.output);
   const crashed = /(\d+) tests failed out of (\d+)/.exec(done.output);
   if (done.code !== 0 && totals.failed === 0) totals.failed += Math.max(1, Number(crashed?.[1] ?? 1));
