@@ -1,7 +1,7 @@
+#include "cudasim/exec/access.h"
+
 #include <cinttypes>
 #include <cstdio>
-
-#include "cudasim/exec/machine.h"
 
 namespace warploom::cudasim {
 
@@ -41,122 +41,6 @@ void lookUp(Warp& warp, int lane, uint64_t address, uint32_t bytes, Access acces
   warp.low = found->address;
   warp.high = found->address + found->size;
   if (found->kind == AllocationKind::constant) warp.low = 1, warp.high = 0;
-}
-
-void countGlobal(Warp& warp, uint32_t mask, uint32_t bytes, Access access, uint8_t* const (&pointers)[kLanes]) {
-  uint64_t sectors[64];
-  int many = 0;
-  uint64_t lanes = 0;
-  eachLane(mask, [&](int lane) {
-    ++lanes;
-    const uint64_t first = reinterpret_cast<uint64_t>(pointers[lane]) / 32;
-    const uint64_t last = (reinterpret_cast<uint64_t>(pointers[lane]) + bytes - 1) / 32;
-    for (uint64_t s = first; s <= last; ++s) {
-      bool known = false;
-      for (int k = many - 1; k >= 0 && !known; --k) known = sectors[k] == s;
-      if (!known && many < 64) sectors[many++] = s;
-    }
-  });
-  Counters& c = warp.counters;
-  if (access == Access::load) {
-    c.globalLoadRequests += 1;
-    c.globalLoadSectors += static_cast<uint64_t>(many);
-    c.globalLoadBytes += lanes * bytes;
-  } else {
-    c.globalStoreRequests += 1;
-    c.globalStoreSectors += static_cast<uint64_t>(many);
-    c.globalStoreBytes += lanes * bytes;
-  }
-}
-
-// Bank cycles: 32 banks of 4 bytes; wide accesses go in 2 or 4 parts of the warp.
-void countShared(Warp& warp, uint32_t mask, uint32_t bytes, uint8_t* const (&pointers)[kLanes]) {
-  const int parts = bytes <= 4 ? 1 : bytes <= 8 ? 2 : 4;
-  const int width = kLanes / parts;
-  for (int part = 0; part < parts; ++part) {
-    uint64_t words[kLanes * 4];
-    int many = 0;
-    uint32_t perBank[32] = {};
-    for (int lane = part * width; lane < (part + 1) * width; ++lane) {
-      if ((mask >> lane & 1) == 0) continue;
-      const uint64_t offset = static_cast<uint64_t>(pointers[lane] - warp.block->shared);
-      for (uint64_t word = offset / 4; word <= (offset + bytes - 1) / 4; ++word) {
-        bool known = false;
-        for (int k = 0; k < many && !known; ++k) known = words[k] == word;
-        if (known) continue;
-        words[many++] = word;
-        ++perBank[word % 32];
-      }
-    }
-    uint32_t most = 0;
-    for (uint32_t count : perBank) most = count > most ? count : most;
-    warp.counters.sharedCycles += most;
-    warp.counters.sharedIdealCycles += many > 0 ? 1 + static_cast<uint64_t>(many - 1) / 32 : 0;
-  }
-  warp.counters.sharedBytes += bytes * static_cast<uint64_t>(__builtin_popcount(mask));
-}
-
-std::string threadName(const Block& block, int thread) {
-  const uint32_t* n = block.run->launch.block;
-  const uint32_t t = static_cast<uint32_t>(thread);
-  return "(" + std::to_string(t % n[0]) + ", " + std::to_string(t / n[0] % n[1]) + ", " +
-         std::to_string(t / n[0] / n[1]) + ")";
-}
-
-void race(Warp& warp, const Instruction& in, int lane, const char* kind, uint64_t offset, int other) {
-  const std::string with = other >= 0 ? "thread " + threadName(*warp.block, other) : "several threads";
-  report(warp, in, "race", lane,
-         std::string(kind) + " race on shared memory at byte " + std::to_string(offset) + " with " + with +
-             ": no barrier stands between the two");
-}
-
-// Vector clocks by warp: an access is behind another when the other warp's clock, as this warp knows it, has moved on
-// since. Inside a warp __syncwarp moves the epoch. Where several warps have read, the latest clock stands for all.
-void checkRaces(Warp& warp, const Instruction& in, uint32_t mask, uint32_t bytes, Access access,
-                uint8_t* const (&pointers)[kLanes]) {
-  Block& block = *warp.block;
-  const uint32_t own = warp.clock[warp.index];
-  const bool atomic = access == Access::atomic;
-  const auto ordered = [&](uint32_t other, uint32_t clock, uint32_t epoch) {
-    return other == warp.index ? epoch < warp.epoch : clock < warp.clock[other];
-  };
-  eachLane(mask, [&](int lane) {
-    const int thread = static_cast<int>(warp.index) * kLanes + lane;
-    const uint64_t offset = static_cast<uint64_t>(pointers[lane] - block.shared);
-    for (uint64_t byte = offset; byte < offset + bytes; ++byte) {
-      Granule& g = block.granules[byte];
-      if (g.writer >= 0 && g.writer != thread && !(atomic && g.atomicWrite) &&
-          !ordered(static_cast<uint32_t>(g.writer) / 32, g.writeClock, g.writeEpoch)) {
-        race(warp, in, lane, access == Access::load ? "read-after-write" : "write-after-write", offset, g.writer);
-      }
-      const uint32_t bit = 1u << warp.index;
-      if (access == Access::load) {
-        const bool stale = g.readerWarps == 0 || own > g.readClock;
-        g.readerWarps = stale ? bit : g.readerWarps | bit;
-        g.reader = static_cast<int16_t>(stale || g.reader == thread ? thread : -2);
-        g.readClock = own > g.readClock ? own : g.readClock;
-        g.readEpoch = warp.epoch;
-        continue;
-      }
-      if (g.readerWarps == bit) {
-        if (g.reader != thread && g.readEpoch >= warp.epoch) {
-          race(warp, in, lane, "write-after-read", offset, g.reader);
-        }
-      } else {
-        for (uint32_t rest = g.readerWarps & ~bit; rest != 0; rest &= rest - 1) {
-          if (g.readClock < warp.clock[__builtin_ctz(rest)]) continue;
-          race(warp, in, lane, "write-after-read", offset, g.reader);
-          break;
-        }
-      }
-      g.writer = static_cast<int16_t>(thread);
-      g.writeClock = own;
-      g.writeEpoch = warp.epoch;
-      g.atomicWrite = atomic;
-      g.readerWarps = 0;
-      g.reader = -1;
-    }
-  });
 }
 
 // Whether a cp.async that is still under way will write the byte.
@@ -339,7 +223,7 @@ void lanePointers(Warp& warp, const Instruction& in, uint32_t mask, uint32_t byt
       countGlobal(warp, mask, bytes, access, pointers);
     }
   }
-  if (settings.race && space == Space::shared) checkRaces(warp, in, mask, bytes, access, pointers);
+  if (settings.race && space == Space::shared) checkSharedRaces(warp, in, mask, bytes, access, pointers);
   if (settings.init) checkInitialised(warp, in, mask, bytes, access, space, pointers);
 }
 

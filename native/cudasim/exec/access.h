@@ -1,0 +1,13 @@
+// What is asked of an access besides its bounds: counters and races, once the lanes' pointers are known.
+#pragma once
+
+#include "cudasim/exec/machine.h"
+
+namespace warploom::cudasim {
+
+void countGlobal(Warp& warp, uint32_t mask, uint32_t bytes, Access access, uint8_t* const (&pointers)[kLanes]);
+void countShared(Warp& warp, uint32_t mask, uint32_t bytes, uint8_t* const (&pointers)[kLanes]);
+void checkSharedRaces(Warp& warp, const Instruction& in, uint32_t mask, uint32_t bytes, Access access,
+                      uint8_t* const (&pointers)[kLanes]);
+
+}  // namespace warploom::cudasim
