@@ -166,4 +166,7 @@ inline int runAll(const char* filter) {
 #define CHECK_NEAR(actual, expected, tolerance) \
   ::warploom::test::checkNear((actual), (expected), (tolerance), #actual, __FILE__, __LINE__)
 
+// A test of several files defines this for all but one of them.
+#ifndef WARPLOOM_CHECK_WITHOUT_MAIN
 int main(int argc, char** argv) { return ::warploom::test::runAll(argc > 1 ? argv[1] : nullptr); }
+#endif
