@@ -223,6 +223,8 @@ void lanePointers(Warp& warp, const Instruction& in, uint32_t mask, uint32_t byt
       countGlobal(warp, mask, bytes, access, pointers);
     }
   }
+  if (settings.race && space == Space::global) run.races->check(warp, in, mask, bytes, access, pointers);
+  if (settings.race && space == Space::shared && in.spinning) run.races->noteShared(warp, in, access);
   if (settings.race && space == Space::shared) checkSharedRaces(warp, in, mask, bytes, access, pointers);
   if (settings.init) checkInitialised(warp, in, mask, bytes, access, space, pointers);
 }
@@ -231,7 +233,8 @@ void report(Warp& warp, const Instruction& in, const char* check, int lane, cons
   Block& block = *warp.block;
   RunState& run = *block.run;
   const Program& program = run.program;
-  const std::size_t pc = static_cast<std::size_t>(&in - program.code.data());
+  const Instruction* at = warp.standsFor != nullptr ? warp.standsFor : &in;
+  const std::size_t pc = static_cast<std::size_t>(at - program.code.data());
   const std::lock_guard<std::mutex> lock(run.mutex);
   std::string kind = message.substr(0, message.find_first_of("0123456789"));
   if (!run.seen.insert(std::string(check) + ":" + std::to_string(pc) + ":" + kind).second) return;

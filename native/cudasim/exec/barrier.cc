@@ -47,6 +47,7 @@ void releaseBarrier(Block& block, uint32_t id) {
   if (barrier.expected != 0) needed = barrier.expected / 32;
   if (arrived < needed || arrived == 0) return;
   if (block.run->settings.sync) checkLeft(block, barrier, id);
+  if (block.run->races != nullptr) block.run->races->join(block, barrier);
   const uint32_t reduced = barrier.reduced;
   // What any participant did or knew before is behind every one that waited; the clocks of all move to one value.
   uint32_t joined[32] = {};

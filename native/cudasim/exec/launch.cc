@@ -299,6 +299,7 @@ void startBlock(Block& block, RunState& run, uint64_t index) {
       if (isNew || !sameForAllBlocks(constant.kind)) fill(warp, constant, block);
     }
   }
+  if (run.races != nullptr) run.races->start(block);
 }
 
 LaunchResult execute(const Launch& launch, const Settings& settings) {
@@ -315,6 +316,7 @@ LaunchResult execute(const Launch& launch, const Settings& settings) {
   }
   run.sharedBytes = kernel.staticShared + launch.dynamicShared;
   run.fullChecks = settings.init || settings.race || settings.counters || launch.recordTouched;
+  if (settings.race) run.races = std::make_unique<GlobalRaces>(run);
   if (launch.recordTouched) run.touched = std::make_unique<TouchedWords>(launch);
   int threads = settings.threads > 0 ? settings.threads : static_cast<int>(std::thread::hardware_concurrency());
   threads = static_cast<int>(std::min<uint64_t>(static_cast<uint64_t>(std::max(threads, 1)), run.blocks));

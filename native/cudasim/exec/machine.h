@@ -11,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include "cudasim/exec/global_race.h"
 #include "cudasim/exec/program.h"
 #include "cudasim/exec/touched.h"
 #include "cudasim/executor.h"
@@ -39,6 +40,7 @@ struct RunState {
   uint32_t sharedBytes = 0;  // static and dynamic
   bool fullChecks = false;   // init, race, counters or touched: the slow way through memory
   std::unique_ptr<TouchedWords> touched;
+  std::unique_ptr<GlobalRaces> races;  // null unless asked for
   std::mutex mutex;
   LaunchResult result;
   std::set<std::string> seen;  // kind and instruction of findings made so far
@@ -85,10 +87,12 @@ struct Warp {
   uint64_t generation = 0;
   const TouchedWords::Area* touched = nullptr;  // where the last access was noted
   uint32_t clock[32] = {};                      // vector clock over the warps of the block, moved by barriers
-  uint32_t epoch = 0;                           // moved by __syncwarp and by barriers
-  uint32_t carry = 0;                           // the condition code of add.cc and its kin, a bit a lane
+  uint32_t epoch = 0;                           // moved by __syncwarp, barriers and fences
+  GlobalOrder order;
+  uint32_t carry = 0;  // the condition code of add.cc and its kin, a bit a lane
   uint32_t rng = 1;
   bool finished = false;
+  const Instruction* standsFor = nullptr;  // what a report names while a handler works with an altered copy of it
   // cp.async, a lane each: committed groups hold counts of copies
   std::deque<AsyncCopy> copies[kLanes];
   std::deque<uint32_t> commits[kLanes];
@@ -113,6 +117,7 @@ struct Block {
   std::vector<uint8_t> sharedStore, sharedValid;
   uint8_t* shared = nullptr;
   std::vector<Granule> granules;
+  uint32_t sent[kLanes] = {};  // by warp: epochs below are known to who reads a message of this block
   std::vector<std::unique_ptr<Warp>> warps;
   Barrier barriers[16];
   std::size_t cursor = 0;

@@ -96,6 +96,9 @@ void isspacep(Warp& w, const Instruction& in, uint32_t mask) {
   });
 }
 void nothing(Warp&, const Instruction&, uint32_t) {}
+void fence(Warp& w, const Instruction&, uint32_t) {
+  if (w.block->run->races != nullptr) GlobalRaces::fence(w);
+}
 void policy(Warp& w, const Instruction& in, uint32_t mask) {
   uint64_t* d = reg<uint64_t>(w, in.d);
   eachLane(mask, [&](int i) { d[i] = 0x10f0000000000000; });
@@ -118,7 +121,9 @@ void copyAsync(Warp& w, const Instruction& in, uint32_t mask) {
   uint32_t reading = 0;
   eachLane(mask, [&](int i) { reading |= (given == nullptr || given[i] != 0) ? 1u << i : 0; });
   lanePointers(w, in, mask, bytes, Access::store, to);
+  w.standsFor = &in;
   if (reading != 0) lanePointers(w, source, reading, bytes, Access::load, from);
+  w.standsFor = nullptr;
   const int pc = static_cast<int>(&in - w.block->run->program.code.data());
   eachLane(mask, [&](int i) {
     const uint32_t n = given == nullptr ? bytes : given[i] < bytes ? given[i] : bytes;
@@ -276,10 +281,12 @@ void addMemoryForms(FormTable& table) {
   for (const char* kind : {"evict_last", "evict_normal", "evict_first", "evict_unchanged"}) {
     plain(std::string("createpolicy.fractional.L2::") + kind + ".b64", "D8?A4", &policy);
   }
-  for (const char* name :
-       {"membar.cta", "membar.gl", "membar.sys", "fence.cta", "fence.sc.cta", "fence.sc.gpu", "fence.sc.sys",
-        "fence.acq_rel.cta", "fence.acq_rel.gpu", "fence.acq_rel.sys", "fence.proxy.async"}) {
+  for (const char* name : {"membar.cta", "fence.cta", "fence.sc.cta", "fence.acq_rel.cta", "fence.proxy.async"}) {
     plain(name, "", &nothing);
+  }
+  for (const char* name :
+       {"membar.gl", "membar.sys", "fence.sc.gpu", "fence.sc.sys", "fence.acq_rel.gpu", "fence.acq_rel.sys"}) {
+    plain(name, "", &fence);
   }
   for (int size : {4, 8, 16}) {
     // The number of bytes is the third operand; a fourth says how many of them exist, the rest is zeros.

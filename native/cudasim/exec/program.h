@@ -38,7 +38,8 @@ struct alignas(64) Instruction {
   Space space = Space::generic;
   Class kind = Class::integer;
   uint8_t flops = 0;      // a lane
-  bool spinning = false;  // a volatile load, an atomic: may be what a spin loop polls
+  bool spinning = false;  // strong: a volatile load, an atomic; may be what a spin loop polls
+  bool releases = false;  // .release, .acq_rel
   uint8_t mode = 0;       // of the handler's own
 };
 static_assert(sizeof(Instruction) == 64 || sizeof(Instruction) == 128);

@@ -29,6 +29,7 @@ bool among(const std::string& word, std::initializer_list<const char*> words) {
 struct Normal {
   std::string name;
   bool spinning = false;
+  bool releases = false;
   bool cacheHint = false;
 };
 
@@ -52,6 +53,7 @@ Normal normalize(const std::string& opcode) {
       }
       if (among(part, {"volatile", "relaxed", "acquire", "release", "acq_rel"})) {
         normal.spinning = true;
+        normal.releases = normal.releases || part == "release" || part == "acq_rel";
         continue;
       }
       if (part == "shared::cta") part = "shared";
@@ -351,10 +353,10 @@ class Decoder {
     }
     const Form* form = formTable().find(normal.name);
     if (form == nullptr) fail("this instruction is not modelled");
-    build(*form, operands, normal.spinning);
+    build(*form, operands, normal.spinning, normal.releases);
   }
 
-  void build(const Form& form, const std::vector<Operand>& operands, bool spinning) {
+  void build(const Form& form, const std::vector<Operand>& operands, bool spinning, bool releases = false) {
     Instruction in;
     in.fn = form.fn;
     in.flow = form.flow;
@@ -365,6 +367,7 @@ class Decoder {
     in.mode = form.mode;
     in.imm = form.work;
     in.spinning = spinning;
+    in.releases = releases;
     fixes_.clear();
     std::size_t at = 0;
     for (const char* p = form.signature; *p != '\0';) {

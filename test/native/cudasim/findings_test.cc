@@ -1,37 +1,14 @@
 // Each kind of finding: a kernel with that bug is found at its line, its correct neighbour is silent.
 #include <algorithm>
 
-#include "sim.h"
+#ifdef WARPLOOM_SIM_PTX
+#include "finding_checks.h"
 
 using namespace warploom::test;
 
-#ifdef WARPLOOM_SIM_PTX
-
 namespace {
 
-std::string ptx() { return readText(std::string(WARPLOOM_SIM_PTX) + "/bugs.ptx"); }
-
-// The line of the .cu that carries the mark.
-int lineOf(const std::string& file, const std::string& mark) {
-  std::istringstream text(readText(file));
-  std::string line;
-  for (int number = 1; std::getline(text, line); ++number) {
-    if (line.size() >= mark.size() && line.compare(line.size() - mark.size(), mark.size(), mark) == 0) return number;
-  }
-  return -1;
-}
-
-void expectFinding(const LaunchResult& result, const std::string& kernel, const std::string& check, int status) {
-  CHECK(result.status == status);
-  bool found = false;
-  for (const Finding& finding : result.findings) {
-    const bool same = finding.check == check && finding.line == lineOf(finding.file, "// bug: " + kernel);
-    if (!same) failed(kernel.c_str(), finding.line, "not expected: " + finding.json());
-    CHECK(finding.kernel == kernel && finding.ptxLine > 0);
-    found = found || same;
-  }
-  if (!found) failed(kernel.c_str(), 0, "no finding of " + check);
-}
+std::string ptx() { return kernelText("bugs"); }
 
 }  // namespace
 
@@ -91,7 +68,7 @@ TEST(races_in_shared_memory) {
     } else {
       CHECK(sim.run("missingBarrier", {1}, {64}, 0, y).status == 719);
     }
-    sim.clean("hasBarrier", {2}, {64}, 0, y);
+    sim.clean("hasBarrier", {1}, {64}, 0, y);
     sim.clean("hasSyncwarp", {1}, {32}, 0, y);
     sim.clean("sharedAtomic", {1}, {64}, 0, y);
     CHECK(sim.get<int>(y, 64)[63] == 64);
@@ -150,13 +127,15 @@ TEST(skipped_barrier_is_noticed) {
 TEST(counts) {
   Sim sim(ptx());
   sim.settings.counters = true;
-  const LaunchResult result = sim.clean("hasBarrier", {2}, {64}, 0, sim.room(64 * 4));
-  CHECK(result.counters.barriers == 4);
-  CHECK(result.counters.globalStoreRequests == 4);
-  CHECK(result.counters.globalStoreSectors == 16);
-  CHECK(result.counters.globalStoreBytes == 512);
-  CHECK(result.counters.sharedCycles == 8 && result.counters.sharedIdealCycles == 8);
+  const LaunchResult result = sim.clean("hasBarrier", {1}, {64}, 0, sim.room(64 * 4));
+  CHECK(result.counters.barriers == 2);
+  CHECK(result.counters.globalStoreRequests == 2);
+  CHECK(result.counters.globalStoreSectors == 8);
+  CHECK(result.counters.globalStoreBytes == 256);
+  CHECK(result.counters.sharedCycles == 4 && result.counters.sharedIdealCycles == 4);
   CHECK(result.counters.laneInstructions == 32 * result.counters.warpInstructions);
 }
 
+#else
+#include "native/check.h"
 #endif
