@@ -2,17 +2,18 @@
  * Builds what the other scripts need, and only what is missing or stale.
  *
  *   tsx scripts/build.ts addon     the addon
- *   tsx scripts/build.ts test      the native tests and the test back end as well
+ *   tsx scripts/build.ts test      also the native tests, the test back end, the CUDA simulator and its kernels' PTX
  *   tsx scripts/build.ts release   the addon and dist/: what the package ships
  */
 import { spawnSync } from 'node:child_process';
 import { copyFileSync, existsSync, mkdirSync, readFileSync, renameSync, rmSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
+import { findNvcc } from './support/nvcc.js';
 
 const root = join(dirname(fileURLToPath(import.meta.url)), '..');
 
-/** addon: what a program of the checkout needs; test: native tests beside; release: what the package ships. */
+/** addon: what a program of the checkout needs; test: the native tests and the simulator beside; release: what the package ships. */
 export type BuildMode = 'addon' | 'test' | 'release';
 
 /** Runs a command in the checkout; its output is shown when it fails, or as it comes with `show`. */
@@ -31,16 +32,41 @@ function generate(): void {
   run(bin('tsx'), ['scripts/generate-ops.ts']);
 }
 
-/** The one folder of the CMake build, for the addon, the native tests and the test back end alike. */
+/** The one folder of the CMake build: the addon, the native tests, the test back end, the CUDA simulator. */
 export const buildFolder = 'build-cmake';
 
-/** Compiles with cmake-js; a target leaves out what it does not need. */
-function compile(target?: string): void {
+/** What CMake is told; the simulator is compiled only where a target asks for it. */
+const cmakeOptions = (): Record<string, string> => ({
+  WARPLOOM_TESTS: 'ON',
+  WARPLOOM_CUDASIM: 'ON',
+  WARPLOOM_NVCC: findNvcc() ?? '',
+});
+
+/** Configures a folder that has not been, or was with other options. */
+function configure(names: readonly string[]): void {
+  const options = cmakeOptions();
+  const file = join(root, buildFolder, 'CMakeCache.txt');
+  const cache = existsSync(file) ? readFileSync(file, 'utf8') : '';
+  const same = names.every((name) => new RegExp(`^${name}:\\w+=(.*)$`, 'm').exec(cache)?.[1] === options[name]);
+  if (same) return;
+  const defined = Object.entries(options).map(([name, value]) => `-D${name}=${value}`);
+  run(bin('cmake-js'), ['configure', '-O', buildFolder, '--', ...defined]);
+}
+
+/** Compiles one target, or all of them, with two processes. */
+function make(target?: string): void {
+  const only = target === undefined ? [] : ['--target', target];
+  run(bin('cmake-js'), ['build', '-O', buildFolder, '--parallel', '2', ...only]);
+}
+
+/** The addon; with tests also the native tests, the kernels' PTX, and the simulator. */
+function compileAddon(tests: boolean): void {
   const prebuilds = join(root, 'prebuilds', `${process.platform}-${process.arch}`);
   const addon = join(prebuilds, 'warploom.node');
   if (!existsSync(addon)) process.stderr.write('Compiling the native addon: a minute or two, the first time only.\n');
-  const only = target === undefined ? [] : ['--target', target];
-  run(bin('cmake-js'), ['build', '-O', buildFolder, '--parallel', '2', '--CDWARPLOOM_TESTS=ON', ...only]);
+  // nvcc is a matter of the tests: another one must not make anything else configure anew.
+  configure(['WARPLOOM_TESTS', 'WARPLOOM_CUDASIM', ...(tests ? ['WARPLOOM_NVCC'] : [])]);
+  make(tests ? undefined : 'warploom_addon');
   const built = join(root, buildFolder, 'Release', 'warploom.node');
   if (existsSync(addon) && readFileSync(addon).equals(readFileSync(built))) return;
   mkdirSync(prebuilds, { recursive: true });
@@ -48,6 +74,19 @@ function compile(target?: string): void {
   const fresh = `${addon}.${process.pid}`;
   copyFileSync(built, fresh);
   renameSync(fresh, addon);
+}
+
+/** The simulator's library, under the name that programs look for. */
+export const simulatorLibrary = join(root, 'build-cudasim', 'libcuda.so.1');
+/** The program behind `npm run cudasim`. */
+export const simulatorTool = join(root, buildFolder, 'cudasim_tool');
+
+/** The simulator and the program of `npm run cudasim`, and nothing else. */
+export function ensureSimulator(): void {
+  if (!existsSync(simulatorLibrary))
+    process.stderr.write('Compiling the CUDA simulator: a minute, the first time only.\n');
+  configure(['WARPLOOM_TESTS', 'WARPLOOM_CUDASIM']);
+  make('cudasim_tool');
 }
 
 function typescript(): void {
@@ -58,7 +97,7 @@ function typescript(): void {
 /** Makes sure that everything `mode` needs exists and is up to date. */
 export async function ensureBuilt(mode: BuildMode): Promise<void> {
   generate();
-  compile(mode === 'test' ? undefined : 'warploom_addon');
+  compileAddon(mode === 'test');
   if (mode === 'release') typescript();
 }
 

@@ -6,6 +6,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { ensureBuilt } from './build.js';
+import { findNvcc } from './support/nvcc.js';
 import { checkPackage } from './support/package.js';
 import { add, bin, finish, noTotals, runNative, start, type Totals } from './support/runner.js';
 
@@ -34,8 +35,8 @@ async function passes(command: string, args: readonly string[], env: Record<stri
   return done.code === 0;
 }
 
-/** Configures and builds the native tests with sanitizers in a folder of their own, and runs them. */
-async function sanitized(folder: string, sanitizers: string, env: Record<string, string>): Promise<Totals> {
+/** Configures and builds the native tests, the simulator's too, with sanitizers in a folder of their own, and runs them. */
+async function sanitized(folder: string, sanitizers: string, env: Record<string, string>, only = '.'): Promise<Totals> {
   const configure = [
     '-S',
     '.',
@@ -43,20 +44,13 @@ async function sanitized(folder: string, sanitizers: string, env: Record<string,
     folder,
     `-DWARPLOOM_SANITIZE=${sanitizers}`,
     '-DWARPLOOM_TESTS=ON',
+    '-DWARPLOOM_CUDASIM=ON',
+    `-DWARPLOOM_NVCC=${findNvcc() ?? ''}`,
     '-DCMAKE_CXX_FLAGS_RELEASE=-O1',
   ];
   if (!(await passes('cmake', configure))) return { passed: 0, failed: 1, skipped: 0 };
   if (!(await passes('cmake', ['--build', folder, '-j', '2']))) return { passed: 0, failed: 1, skipped: 0 };
-  return runNative(folder, env);
-}
-
-/** The CUDA simulator's own tests: it is built for them alone, and no other test uses it yet. */
-async function simulator(): Promise<Totals> {
-  const failed: Totals = { passed: 0, failed: 1, skipped: 0 };
-  const configure = ['-S', '.', '-B', 'build-cudasim', '-DWARPLOOM_CUDASIM=ON', '-DWARPLOOM_TESTS=ON'];
-  if (!(await passes('cmake', configure))) return failed;
-  if (!(await passes('cmake', ['--build', 'build-cudasim', '--target', 'cudasim_tests', '-j', '2']))) return failed;
-  return runNative('build-cudasim', {}, 900, '^cudasim_');
+  return runNative(folder, env, { only });
 }
 
 /** The main job's lines, as scripts read them. */
@@ -96,7 +90,6 @@ await step('native tests under ASan and UBSan', () =>
 await step('native tests under TSan', () =>
   sanitized('build-tsan', 'thread', { TSAN_OPTIONS: 'halt_on_error=1:second_deadlock_stack=1' }),
 );
-await step('simulator', simulator);
 await step('package', checkPackage);
 await step('digits', digitsLines);
 await step('sweep', () => passes(bin('tsx'), ['scripts/sweep.ts', '--seconds', '120']));

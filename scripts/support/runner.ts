@@ -2,6 +2,7 @@
 import { spawn } from 'node:child_process';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { findNvcc } from './nvcc.js';
 
 export const root = join(fileURLToPath(new URL('.', import.meta.url)), '..', '..');
 export const bin = (name: string): string => join(root, 'node_modules', '.bin', name);
@@ -83,12 +84,14 @@ export function finish(totals: Totals, ok = true): never {
   process.exit(ok && totals.failed === 0 && totals.passed > 0 ? 0 : 1);
 }
 
-/** Runs the native tests of a build folder. A test program that dies counts as one failure. */
+/**
+ * Runs the native tests of a build folder. A test program that dies counts as one failure. What is skipped is always shown; it is a
+ * failure where nvcc is, because only its absence may skip a native test.
+ */
 export async function runNative(
   folder: string,
   env: Record<string, string> = {},
-  timeoutSeconds = 900,
-  only = '.',
+  { timeoutSeconds = 900, only = '.' }: { timeoutSeconds?: number; only?: string } = {},
 ): Promise<Totals> {
   const args = ['--test-dir', folder, '--verbose', '--timeout', '300', '--tests-regex', only];
   const done = await start('ctest', args, { env, timeoutSeconds });
@@ -96,6 +99,12 @@ export async function runNative(
   const crashed = /(\d+) tests failed out of (\d+)/.exec(done.output);
   if (done.code !== 0 && totals.failed === 0) totals.failed += Math.max(1, Number(crashed?.[1] ?? 1));
   if (/No tests were found/.test(done.output)) totals.failed += 1;
+  for (const [line] of done.output.matchAll(/SKIPPED .*/g)) process.stdout.write(`${line}\n`);
+  if (totals.skipped > 0 && findNvcc() !== undefined) {
+    process.stdout.write('nvcc is here: a skipped native test is a failure\n');
+    totals.failed += totals.skipped;
+    totals.skipped = 0;
+  }
   if (done.code !== 0 || totals.failed > 0) process.stdout.write(done.output);
   return totals;
 }
