@@ -19,6 +19,7 @@ test('package.json has the promised scripts', () => {
     'test:sweep',
     'test:teeth',
     'surface',
+    'cudasim',
     'bench',
     'show',
   ]) {
