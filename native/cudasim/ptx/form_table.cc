@@ -7,6 +7,8 @@ const FormTable& formTable() {
   static const FormTable* table = [] {
     auto* made = new FormTable;
     addIntegerForms(*made);
+    addBitForms(*made);
+    addMoveForms(*made);
     addFloatForms(*made);
     addCompareForms(*made);
     addConvertForms(*made);

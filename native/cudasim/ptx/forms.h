@@ -53,6 +53,8 @@ const FormTable& formTable();
 
 // One for each family: exec/ops_*.cc.
 void addIntegerForms(FormTable& table);
+void addBitForms(FormTable& table);
+void addMoveForms(FormTable& table);
 void addFloatForms(FormTable& table);
 void addCompareForms(FormTable& table);
 void addConvertForms(FormTable& table);
