@@ -193,6 +193,7 @@ void lookupsToPredicates(Truths& truths) {
     truth.values[1] = {0, 1, 0xcccccccc};
     truth.values[2] = {0, 1, 0xaaaaaaaa, 2, 3};
     truth.second = true;
+    truth.version = "8.2";
     truth.text = "{form} {d}|{d2}, {a}, {b}, {c}, 0x28, {e};";
     truth.reference = [conjunction](Lane& lane) {
       const uint32_t d = lookup(from<uint32_t>(lane.s[0]), from<uint32_t>(lane.s[1]), from<uint32_t>(lane.s[2]), 0x28);

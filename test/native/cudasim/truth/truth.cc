@@ -239,6 +239,10 @@ Truth& Truths::own(const std::string& form, std::function<void(const std::string
   return add(form, std::move(truth));
 }
 
+std::string headerOf(const Truth& truth) {
+  return ".version " + truth.version + "\n.target " + truth.target + "\n.address_size 64\n";
+}
+
 // A thread a row: loads its sources (64 bits each in memory), applies the form, stores its results.
 std::string kernelText(const std::string& form, const Truth& truth, const std::string& name) {
   std::string text =
@@ -285,7 +289,7 @@ std::string kernelText(const std::string& form, const Truth& truth, const std::s
 }
 
 void prove(const std::string& form, const Truth& truth) {
-  Sim sim(".version 8.0\n.target sm_80\n.address_size 64\n" + kernelText(form, truth, "k"));
+  Sim sim(headerOf(truth) + kernelText(form, truth, "k"));
   std::vector<Lane> lanes = inputsOf(truth);
   const uint32_t n = static_cast<uint32_t>(lanes.size());
   std::vector<uint64_t> in(4 * lanes.size());

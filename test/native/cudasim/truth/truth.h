@@ -47,6 +47,8 @@ struct Truth {
   std::string text;
   // Inputs in place of the edges of a source's type, by source.
   std::map<int, std::vector<uint64_t>> values;
+  // What the form needs of the text's header: a later version of PTX, a later architecture.
+  std::string version = "8.0", target = "sm_80";
   // Anything else: proves the form by itself, through failed() and CHECK.
   std::function<void(const std::string& form)> own;
 };
@@ -84,7 +86,8 @@ void addVideoTruths(Truths& truths);
 
 // Runs the lane-by-lane truth of a form; complaints go to failed().
 void prove(const std::string& form, const Truth& truth);
-// Its kernel `name`, as a module without header: also for the assembler, which must take every form.
+// The header of the text, and its kernel `name`: also for the assembler, which must take every form.
+std::string headerOf(const Truth& truth);
 std::string kernelText(const std::string& form, const Truth& truth, const std::string& name);
 
 // Bits and values.
