@@ -1,7 +1,4 @@
 // CUDA kernels compiled by nvcc, executed by the simulator, against plain loops. Without nvcc there is nothing to run.
-#include <algorithm>
-#include <chrono>
-
 #include "sim.h"
 
 using namespace warploom::test;
@@ -178,25 +175,39 @@ TEST(matmul_tiled) {
     }
     CHECK_NEAR(c[i], sum, 4 * 1.2e-7 * size);
   }
-  // A figure, not a test: CUDASIM_MEASURE=1 prints the time of 512^3 without sanitizers.
-  if (std::getenv("CUDASIM_MEASURE") == nullptr) return;
-  const int m = 512;
-  const uint64_t la = sim.put(floats(m * m, 1)), lb = sim.put(floats(m * m, 2)), lc = sim.room(m * m * 4);
-  for (int mode = 0; mode < 3; ++mode) {
-    sim.settings.init = sim.settings.race = sim.settings.sync = mode == 1;
-    sim.settings.counters = mode == 2;
-    double best = 1e9;
-    for (int i = 0; i < 20; ++i) {
-      const auto start = std::chrono::steady_clock::now();
-      sim.run("matmul128", {4, 4}, {256}, 0, la, lb, lc, m, m);
-      best =
-          std::min(best, std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start).count());
+}
+
+TEST(matmul_of_bfloats) {
+  Sim sim(ptx("matmul_bf16"));
+  const int n = 256, k = 96;
+  // Quarters from -2 to 2: products and sums are exact in float32, so every bit of the result is known.
+  const auto quarters = [](std::size_t count, uint32_t seed, std::vector<float>& values) {
+    std::vector<uint16_t> bits(count);
+    for (std::size_t i = 0; i < count; ++i) {
+      seed = seed * 1664525u + 1013904223u;
+      const float value = static_cast<float>(static_cast<int>(seed >> 24) % 17 - 8) / 4;
+      uint32_t whole;
+      std::memcpy(&whole, &value, 4);
+      bits[i] = static_cast<uint16_t>(whole >> 16);
+      values.push_back(value);
     }
-    std::printf("512^3 on 2 threads, %s: %.1f ms\n",
-                mode == 0   ? "bare"
-                : mode == 1 ? "all sanitizers"
-                            : "counters",
-                best);
+    return bits;
+  };
+  std::vector<float> a, b;
+  const uint64_t da = sim.put(quarters(n * k, 11, a)), db = sim.put(quarters(k * n, 12, b)), dc = sim.room(n * n * 4);
+  for (uint64_t seed : {0, 1, 2}) {
+    sim.settings.seed = seed;
+    sim.clean("matmulBf16", {2, 2}, {256}, 0, da, db, dc, n, k);
+    const std::vector<float> c = sim.get<float>(dc, n * n);
+    int wrong = 0;
+    for (int row = 0; row < n; ++row) {
+      for (int column = 0; column < n; ++column) {
+        float sum = 0;
+        for (int i = 0; i < k; ++i) sum += a[row * k + i] * b[i * n + column];
+        wrong += c[row * n + column] != sum;
+      }
+    }
+    CHECK(wrong == 0);
   }
 }
 
