@@ -46,32 +46,86 @@ void lookUp(Warp& warp, int lane, uint64_t address, uint32_t bytes, Access acces
 // Whether a cp.async that is still under way will write the byte.
 bool awaited(const Block& block, const uint8_t* byte) {
   for (const auto& warp : block.warps) {
-    for (const auto& copies : warp->copies) {
-      for (const AsyncCopy& copy : copies) {
-        if (byte >= copy.to && byte < copy.to + copy.bytes) return true;
+    for (const AsyncCopies& copy : warp->copies) {
+      for (uint32_t rest = copy.pending; rest != 0; rest &= rest - 1) {
+        const uint8_t* to = copy.to[__builtin_ctz(rest)];
+        if (byte >= to && byte < to + copy.bytes) return true;
       }
     }
   }
   return false;
 }
 
+// The map of valid bytes that belongs to a pointer; null where there is none.
+uint8_t* validity(const Warp& warp, Space space, const uint8_t* p) {
+  const Block& block = *warp.block;
+  if (space == Space::shared) return const_cast<uint8_t*>(block.sharedValid.data()) + (p - block.shared);
+  if (space == Space::local) return const_cast<uint8_t*>(warp.localValid.data()) + (p - warp.local);
+  const Launch& launch = block.run->launch;
+  const uint64_t address = reinterpret_cast<uint64_t>(p);
+  uint8_t* valid = launch.memory->validity(address);
+  for (std::size_t i = 0; valid == nullptr && i < launch.peers.size(); ++i) {
+    valid = launch.peers[i]->validity(address);
+  }
+  return valid;
+}
+
+// The whole warp at once, where every lane's map lies at one distance from its bytes. False: look lane by lane.
+template <class Bytes>
+bool validLanes(const uint8_t* const (&pointers)[kLanes], Access access, uint64_t distance) {
+  const auto at = [&](int lane) {
+    return reinterpret_cast<uint8_t*>(reinterpret_cast<uint64_t>(pointers[lane]) + distance);
+  };
+  Bytes ones;
+  std::memset(&ones, 1, sizeof(ones));
+  if (access == Access::store) {
+    for (int i = 0; i < kLanes; ++i) std::memcpy(at(i), &ones, sizeof(ones));
+    return true;
+  }
+  Bytes all = ones;
+  for (int i = 0; i < kLanes; ++i) {
+    Bytes valid;
+    std::memcpy(&valid, at(i), sizeof(valid));
+    all &= valid;
+  }
+  // An atomic's bytes are valid afterwards as they were before.
+  return all == ones;
+}
+bool warpIsValid(const Warp& warp, uint32_t bytes, Access access, Space space,
+                 const uint8_t* const (&pointers)[kLanes]) {
+  const uint8_t* first = validity(warp, space, pointers[0]);
+  if (first == nullptr) return false;
+  const uint64_t distance = reinterpret_cast<uint64_t>(first) - reinterpret_cast<uint64_t>(pointers[0]);
+  if (space != Space::shared && space != Space::local) {
+    const Memory& memory = *warp.block->run->launch.memory;
+    bool all = true;
+    for (const uint8_t* p : pointers) all &= memory.inArena(reinterpret_cast<uint64_t>(p));
+    if (!all) return false;
+  }
+  switch (bytes) {
+    case 1:
+      return validLanes<uint8_t>(pointers, access, distance);
+    case 2:
+      return validLanes<uint16_t>(pointers, access, distance);
+    case 4:
+      return validLanes<uint32_t>(pointers, access, distance);
+    case 8:
+      return validLanes<uint64_t>(pointers, access, distance);
+    case 16:
+      return validLanes<unsigned __int128>(pointers, access, distance);
+    default:
+      return false;
+  }
+}
+
 void checkInitialised(Warp& warp, const Instruction& in, uint32_t mask, uint32_t bytes, Access access, Space space,
                       uint8_t* const (&pointers)[kLanes]) {
+  if (mask == 0xffffffffu && warpIsValid(warp, bytes, access, space, pointers)) return;
   Block& block = *warp.block;
   const Launch& launch = block.run->launch;
   eachLane(mask, [&](int lane) {
     uint8_t* p = pointers[lane];
-    uint8_t* valid = nullptr;
-    if (space == Space::shared) {
-      valid = block.sharedValid.data() + (p - block.shared);
-    } else if (space == Space::local) {
-      valid = warp.localValid.data() + (p - warp.local);
-    } else {
-      const uint64_t address = reinterpret_cast<uint64_t>(p);
-      valid = launch.memory->validity(address);
-      for (std::size_t i = 0; valid == nullptr && i < launch.peers.size(); ++i)
-        valid = launch.peers[i]->validity(address);
-    }
+    uint8_t* valid = validity(warp, space, p);
     if (valid == nullptr) return;
     if (access != Access::store) {
       const void* hole = std::memchr(valid, 0, bytes);

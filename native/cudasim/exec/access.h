@@ -9,5 +9,7 @@ void countGlobal(Warp& warp, uint32_t mask, uint32_t bytes, Access access, uint8
 void countShared(Warp& warp, uint32_t mask, uint32_t bytes, uint8_t* const (&pointers)[kLanes]);
 void checkSharedRaces(Warp& warp, const Instruction& in, uint32_t mask, uint32_t bytes, Access access,
                       uint8_t* const (&pointers)[kLanes]);
+// A cp.async has written its bytes: the writer is the lane, the time is now.
+void noteAsyncWrite(Warp& warp, int lane, const uint8_t* to, uint32_t bytes);
 
 }  // namespace warploom::cudasim

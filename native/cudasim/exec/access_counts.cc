@@ -6,15 +6,20 @@ namespace warploom::cudasim {
 void countGlobal(Warp& warp, uint32_t mask, uint32_t bytes, Access access, uint8_t* const (&pointers)[kLanes]) {
   uint64_t sectors[64];
   int many = 0;
-  uint64_t lanes = 0;
+  uint64_t lanes = 0, highest = 0;
   eachLane(mask, [&](int lane) {
     ++lanes;
     const uint64_t first = reinterpret_cast<uint64_t>(pointers[lane]) / 32;
     const uint64_t last = (reinterpret_cast<uint64_t>(pointers[lane]) + bytes - 1) / 32;
     for (uint64_t s = first; s <= last; ++s) {
+      // Lanes most often stand in the order of their addresses.
       bool known = false;
-      for (int k = many - 1; k >= 0 && !known; --k) known = sectors[k] == s;
-      if (!known && many < 64) sectors[many++] = s;
+      if (s <= highest) {
+        for (int k = many - 1; k >= 0 && !known; --k) known = sectors[k] == s;
+      }
+      if (known || many == 64) continue;
+      sectors[many++] = s;
+      highest = s > highest ? s : highest;
     }
   });
   Counters& c = warp.counters;
@@ -34,22 +39,31 @@ void countShared(Warp& warp, uint32_t mask, uint32_t bytes, uint8_t* const (&poi
   const int parts = bytes <= 4 ? 1 : bytes <= 8 ? 2 : 4;
   const int width = kLanes / parts;
   for (int part = 0; part < parts; ++part) {
-    uint64_t words[kLanes * 4];
-    int many = 0;
-    uint32_t perBank[32] = {};
+    uint32_t first[32], more[kLanes * 4];  // each bank's first word; words that met another one in their bank
+    uint32_t perBank[32];
+    uint32_t seen = 0, most = 0;
+    int many = 0, extra = 0;
     for (int lane = part * width; lane < (part + 1) * width; ++lane) {
       if ((mask >> lane & 1) == 0) continue;
-      const uint64_t offset = static_cast<uint64_t>(pointers[lane] - warp.block->shared);
-      for (uint64_t word = offset / 4; word <= (offset + bytes - 1) / 4; ++word) {
-        bool known = false;
-        for (int k = 0; k < many && !known; ++k) known = words[k] == word;
-        if (known) continue;
-        words[many++] = word;
-        ++perBank[word % 32];
+      if (lane > part * width && (mask >> (lane - 1) & 1) != 0 && pointers[lane] == pointers[lane - 1]) continue;
+      const uint32_t offset = static_cast<uint32_t>(pointers[lane] - warp.block->shared);
+      for (uint32_t word = offset / 4; word <= (offset + bytes - 1) / 4; ++word) {
+        const uint32_t bank = word % 32;
+        if ((seen >> bank & 1) == 0) {
+          seen |= 1u << bank;
+          first[bank] = word;
+          perBank[bank] = 1;
+        } else {
+          bool known = first[bank] == word;
+          for (int k = 0; k < extra && !known; ++k) known = more[k] == word;
+          if (known) continue;
+          more[extra++] = word;
+          ++perBank[bank];
+        }
+        ++many;
+        most = perBank[bank] > most ? perBank[bank] : most;
       }
     }
-    uint32_t most = 0;
-    for (uint32_t count : perBank) most = count > most ? count : most;
     warp.counters.sharedCycles += most;
     warp.counters.sharedIdealCycles += many > 0 ? 1 + static_cast<uint64_t>(many - 1) / 32 : 0;
   }

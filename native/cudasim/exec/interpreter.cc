@@ -88,7 +88,7 @@ class WarpRunner {
       const uint64_t cost = in.spinning ? kSpinCost : 1;
       credit = credit > cost ? credit - cost : 0;
       current_ = pc;
-      if (counting_) count(in, mask, active);
+      if (counting_) count(pc, active);
       if (skipLine_ != 0 && program_.places[pc].ptxLine == skipLine_) {
         active = 0;
         if (in.flow != Flow::end) {
@@ -217,12 +217,12 @@ class WarpRunner {
 
   void leave(uint32_t lanes) {
     warp_.live &= ~lanes;
-    for (int lane = 0; lane < kLanes; ++lane) {
-      if ((lanes >> lane & 1) != 0 && !warp_.copies[lane].empty()) {
-        report(warp_, code_[static_cast<std::size_t>(warp_.copies[lane].front().pc)], "sync", lane,
+    for (AsyncCopies& copy : warp_.copies) {
+      if ((copy.pending & lanes) != 0) {
+        report(warp_, code_[static_cast<std::size_t>(copy.pc)], "sync", __builtin_ctz(copy.pending & lanes),
                "the thread ended without waiting for this cp.async");
-        warp_.copies[lane].clear();
       }
+      copy.pending &= ~lanes;
     }
     if (warp_.live == 0) warp_.finished = true;
     // Those who waited for the leavers wait no longer.
@@ -371,10 +371,44 @@ class WarpRunner {
   uint32_t current() const { return current_; }
 
  private:
-  void count(const Instruction& in, uint32_t mask, uint32_t active) {
-    Counters& c = warp_.counters;
-    const uint64_t lanes = static_cast<uint64_t>(__builtin_popcount(active));
-    c.warpInstructions += mask != 0;
+  void count(uint32_t pc, uint32_t active) {
+    Executed& executed = block_.executed[pc];
+    executed.warps += 1;
+    executed.active += active != 0;
+    executed.lanes += static_cast<uint64_t>(__builtin_popcount(active));
+  }
+
+  Block& block_;
+  Warp& warp_;
+  const Program& program_;
+  const Instruction* code_;
+  bool counting_ = false, fuzz_ = false;
+  int skipLine_ = 0;
+  uint32_t current_ = 0;
+};
+
+void deadlock(Block& block) {
+  for (const auto& warp : block.warps) {
+    if (warp->finished || warp->groups.empty()) continue;
+    const Group& group = warp->groups.front();
+    const char* why = group.state == GroupState::waitBlock
+                          ? "deadlock: threads wait at this barrier for others that never come"
+                          : "deadlock: lanes wait here for members of their mask that never come";
+    report(*warp, block.run->program.code[group.pc], "sync", __builtin_ctz(group.mask), why);
+  }
+  throw Fault{"sync", 719, -1, "deadlock"};
+}
+
+}  // namespace
+
+void addExecuted(Block& block, Counters& c) {
+  const std::vector<Instruction>& code = block.run->program.code;
+  for (std::size_t pc = 0; pc < block.executed.size(); ++pc) {
+    Executed& executed = block.executed[pc];
+    if (executed.warps == 0) continue;
+    const Instruction& in = code[pc];
+    const uint64_t lanes = executed.lanes;
+    c.warpInstructions += executed.warps;
     c.laneInstructions += lanes;
     switch (in.kind) {
       case Class::integer:
@@ -402,8 +436,8 @@ class WarpRunner {
         c.control += lanes;
         break;
       case Class::mma:
-        c.mma += active != 0;
-        c.flopsMma += active != 0 ? static_cast<uint64_t>(in.imm) : 0;
+        c.mma += executed.active;
+        c.flopsMma += executed.active * static_cast<uint64_t>(in.imm);
         break;
       case Class::atomic:
         c.atomics += lanes;
@@ -411,30 +445,9 @@ class WarpRunner {
       case Class::memory:
         break;
     }
+    executed = Executed{};
   }
-
-  Block& block_;
-  Warp& warp_;
-  const Program& program_;
-  const Instruction* code_;
-  bool counting_ = false, fuzz_ = false;
-  int skipLine_ = 0;
-  uint32_t current_ = 0;
-};
-
-void deadlock(Block& block) {
-  for (const auto& warp : block.warps) {
-    if (warp->finished || warp->groups.empty()) continue;
-    const Group& group = warp->groups.front();
-    const char* why = group.state == GroupState::waitBlock
-                          ? "deadlock: threads wait at this barrier for others that never come"
-                          : "deadlock: lanes wait here for members of their mask that never come";
-    report(*warp, block.run->program.code[group.pc], "sync", __builtin_ctz(group.mask), why);
-  }
-  throw Fault{"sync", 719, -1, "deadlock"};
 }
-
-}  // namespace
 
 bool runBlock(Block& block) {
   const std::size_t count = block.warps.size();

@@ -219,6 +219,7 @@ void work(RunState& run, std::vector<std::unique_ptr<Block>>& spare) {
       if (run.settings.counters) {
         const std::lock_guard<std::mutex> lock(run.mutex);
         for (const auto& warp : block->warps) run.result.counters.add(warp->counters);
+        addExecuted(*block, run.result.counters);
       }
       spare.push_back(std::move(block));
     } else {
@@ -253,7 +254,11 @@ void startBlock(Block& block, RunState& run, uint64_t index) {
   block.shared = reinterpret_cast<uint8_t*>((reinterpret_cast<uint64_t>(block.sharedStore.data()) + 127) / 128 * 128);
   std::memset(block.shared, 0xff, run.sharedBytes);
   if (run.settings.init) block.sharedValid.assign(run.sharedBytes, 0);
-  if (run.settings.race) block.granules.assign(run.sharedBytes, Granule{});
+  if (run.settings.race) {
+    block.granuleShift = 2;
+    block.granules.assign((run.sharedBytes + 3) / 4, Granule{});
+  }
+  if (run.settings.counters) block.executed.resize(run.program.code.size());
   for (Barrier& barrier : block.barriers) barrier = Barrier{};
   const uint32_t warps = (block.threads + kLanes - 1) / kLanes;
   if (isNew) block.warps.resize(warps);
@@ -286,11 +291,8 @@ void startBlock(Block& block, RunState& run, uint64_t index) {
     std::fill(warp.clock, warp.clock + 32, 0);
     warp.clock[i] = 1;
     warp.epoch = 0;
-    for (int lane = 0; lane < kLanes; ++lane) {
-      warp.copies[lane].clear();
-      warp.commits[lane].clear();
-      warp.open[lane] = 0;
-    }
+    warp.copies.clear();
+    std::fill(warp.committed, warp.committed + kLanes, 0);
     warp.counters = Counters{};
     Group all;
     all.mask = warp.live;

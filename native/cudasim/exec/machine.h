@@ -3,7 +3,6 @@
 
 #include <atomic>
 #include <cstring>
-#include <deque>
 #include <memory>
 #include <mutex>
 #include <set>
@@ -55,22 +54,30 @@ struct Group {
   uint32_t members = 0;  // waitWarp: who must come; waitBlock: the barrier
 };
 
-// A cp.async that has been issued and not yet done.
-struct AsyncCopy {
-  uint8_t* to;
-  const uint8_t* from;
-  uint8_t bytes, sourceBytes;
-  uint8_t lane;
-  int pc;
+// A cp.async of a warp that has been issued and is not yet done for the lanes in `pending`.
+struct AsyncCopies {
+  uint32_t pending = 0;
+  uint8_t bytes = 0;
+  int pc = 0;
+  uint8_t* to[kLanes];
+  const uint8_t* from[kLanes];
+  uint8_t sourceBytes[kLanes];  // what lies behind is filled with zeros
+  uint32_t group[kLanes];       // how many groups the lane had committed before
 };
 
 // One granule of shared memory, for racecheck: who wrote and read it last, and when by their warp's clock.
 struct Granule {
   uint32_t writeClock = 0, readClock = 0;
   uint32_t writeEpoch = 0, readEpoch = 0;
+  uint32_t readStamp = 0;            // warp and epoch of a read that any lane of that warp may repeat unchecked
   int16_t writer = -1, reader = -1;  // threads; reader -2: several
   uint32_t readerWarps = 0;          // of several readers
   bool atomicWrite = false;
+};
+
+// How often an instruction was executed: by warps, by warps with a lane whose guard held, by lanes.
+struct Executed {
+  uint64_t warps = 0, active = 0, lanes = 0;
 };
 
 struct Block;
@@ -93,10 +100,8 @@ struct Warp {
   uint32_t rng = 1;
   bool finished = false;
   const Instruction* standsFor = nullptr;  // what a report names while a handler works with an altered copy of it
-  // cp.async, a lane each: committed groups hold counts of copies
-  std::deque<AsyncCopy> copies[kLanes];
-  std::deque<uint32_t> commits[kLanes];
-  uint32_t open[kLanes] = {};
+  std::vector<AsyncCopies> copies;  // oldest first
+  uint32_t committed[kLanes] = {};  // groups of cp.async
   std::vector<uint8_t> registerStore, localStore, localValid;
   Counters counters;
 };
@@ -118,6 +123,9 @@ struct Block {
   uint8_t* shared = nullptr;
   std::vector<Granule> granules;
   uint32_t sent[kLanes] = {};  // by warp: epochs below are known to who reads a message of this block
+  // A granule is 1 << granuleShift bytes: 4, until something narrower is accessed.
+  uint32_t granuleShift = 2;
+  std::vector<Executed> executed;  // by instruction, for the counters
   std::vector<std::unique_ptr<Warp>> warps;
   Barrier barriers[16];
   std::size_t cursor = 0;

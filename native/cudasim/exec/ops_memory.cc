@@ -1,5 +1,7 @@
 // Loads, stores, address conversions, prefetches, cp.async.
-#include "cudasim/exec/machine.h"
+#include <algorithm>
+
+#include "cudasim/exec/access.h"
 #include "cudasim/ptx/forms.h"
 
 namespace warploom::cudasim {
@@ -110,7 +112,6 @@ void checkedAddress(Warp& w, const Instruction& in, uint32_t mask) {
 
 // The copy waits for its cp.async.wait: until then its destination holds poison, so that a missing wait shows.
 void copyAsync(Warp& w, const Instruction& in, uint32_t mask) {
-  uint8_t *to[kLanes], *from[kLanes];
   Instruction source = in;
   source.space = Space::global;
   source.a = in.b;
@@ -120,60 +121,63 @@ void copyAsync(Warp& w, const Instruction& in, uint32_t mask) {
   const uint32_t* given = in.c == kNone ? nullptr : reg<uint32_t>(w, in.c);
   uint32_t reading = 0;
   eachLane(mask, [&](int i) { reading |= (given == nullptr || given[i] != 0) ? 1u << i : 0; });
+  uint8_t *to[kLanes], *from[kLanes] = {};
   lanePointers(w, in, mask, bytes, Access::store, to);
   w.standsFor = &in;
   if (reading != 0) lanePointers(w, source, reading, bytes, Access::load, from);
   w.standsFor = nullptr;
-  const int pc = static_cast<int>(&in - w.block->run->program.code.data());
+  Block& block = *w.block;
+  const bool init = block.run->settings.init;
+  AsyncCopies& copy = w.copies.emplace_back();
+  copy.pending = mask;
+  copy.bytes = in.size;
+  copy.pc = static_cast<int>(&in - block.run->program.code.data());
+  std::memcpy(copy.to, to, sizeof(to));
+  std::memcpy(copy.from, from, sizeof(from));
+  std::memcpy(copy.group, w.committed, sizeof(copy.group));
   eachLane(mask, [&](int i) {
-    const uint32_t n = given == nullptr ? bytes : given[i] < bytes ? given[i] : bytes;
+    copy.sourceBytes[i] = static_cast<uint8_t>(given == nullptr || given[i] > bytes ? bytes : given[i]);
     std::memset(to[i], 0xff, bytes);
-    if (w.block->run->settings.init && !w.block->sharedValid.empty()) {
-      std::memset(w.block->sharedValid.data() + (to[i] - w.block->shared), 0, bytes);
-    }
-    w.copies[i].push_back(
-        {to[i], from[i], static_cast<uint8_t>(bytes), static_cast<uint8_t>(n), static_cast<uint8_t>(i), pc});
-    ++w.open[i];
+    if (init) std::memset(block.sharedValid.data() + (to[i] - block.shared), 0, bytes);
   });
 }
 void commitAsync(Warp& w, const Instruction&, uint32_t mask) {
-  eachLane(mask, [&](int i) {
-    w.commits[i].push_back(w.open[i]);
-    w.open[i] = 0;
-  });
+  eachLane(mask, [&](int i) { ++w.committed[i]; });
 }
-void finishCopies(Warp& w, int lane, uint32_t many) {
-  for (; many > 0; --many) {
-    const AsyncCopy copy = w.copies[lane].front();
-    w.copies[lane].pop_front();
-    if (copy.sourceBytes > 0) std::memcpy(copy.to, copy.from, copy.sourceBytes);
-    std::memset(copy.to + copy.sourceBytes, 0, copy.bytes - copy.sourceBytes);
-    if (w.block->run->settings.init)
-      std::memset(w.block->sharedValid.data() + (copy.to - w.block->shared), 1, copy.bytes);
-    if (w.block->run->settings.race) {
-      for (int b = 0; b < copy.bytes; ++b) {
-        Granule& g = w.block->granules[static_cast<std::size_t>(copy.to - w.block->shared + b)];
-        g.writer = static_cast<int16_t>(w.index * kLanes + static_cast<uint32_t>(lane));
-        g.writeClock = w.clock[w.index];
-        g.writeEpoch = w.epoch;
-      }
+void finishCopy(Warp& w, AsyncCopies& copy, uint32_t lanes) {
+  const Settings& settings = w.block->run->settings;
+  eachLane(lanes, [&](int i) {
+    uint8_t* to = copy.to[i];
+    const uint32_t n = copy.sourceBytes[i];
+    if (n == 16) {
+      std::memcpy(to, copy.from[i], 16);
+    } else {
+      if (n > 0) std::memcpy(to, copy.from[i], n);
+      std::memset(to + n, 0, copy.bytes - n);
     }
+    if (settings.init) std::memset(w.block->sharedValid.data() + (to - w.block->shared), 1, copy.bytes);
+    if (settings.race) noteAsyncWrite(w, i, to, copy.bytes);
+  });
+  copy.pending &= ~lanes;
+}
+// Finishes the copies that `due` says a lane must not leave under way, oldest first.
+template <class Due>
+void finishCopies(Warp& w, uint32_t mask, Due due) {
+  for (AsyncCopies& copy : w.copies) {
+    uint32_t lanes = 0;
+    for (int i = 0; i < kLanes; ++i) lanes |= static_cast<uint32_t>(due(copy, i)) << i;
+    lanes &= mask & copy.pending;
+    if (lanes != 0) finishCopy(w, copy, lanes);
   }
+  w.copies.erase(std::remove_if(w.copies.begin(), w.copies.end(), [](const AsyncCopies& c) { return c.pending == 0; }),
+                 w.copies.end());
 }
+// All groups but the last few, of which there are in.imm.
 void waitGroup(Warp& w, const Instruction& in, uint32_t mask) {
-  eachLane(mask, [&](int i) {
-    while (static_cast<int64_t>(w.commits[i].size()) > in.imm) {
-      finishCopies(w, i, w.commits[i].front());
-      w.commits[i].pop_front();
-    }
-  });
+  finishCopies(w, mask, [&](const AsyncCopies& copy, int i) { return copy.group[i] + in.imm < w.committed[i]; });
 }
 void waitAll(Warp& w, const Instruction&, uint32_t mask) {
-  eachLane(mask, [&](int i) {
-    finishCopies(w, i, static_cast<uint32_t>(w.copies[i].size()));
-    w.commits[i].clear();
-    w.open[i] = 0;
-  });
+  finishCopies(w, mask, [](const AsyncCopies&, int) { return true; });
 }
 
 struct MemoryType {

@@ -19,6 +19,85 @@ void race(Warp& warp, const Instruction& in, int lane, const char* kind, uint64_
              ": no barrier stands between the two");
 }
 
+// Halves the granules until an access of `bytes` covers whole ones. What a large one knew holds for each of its parts.
+void refine(Block& block, uint32_t bytes) {
+  const uint32_t before = block.granuleShift;
+  while ((1u << block.granuleShift) > bytes) --block.granuleShift;
+  const uint32_t parts = before - block.granuleShift;
+  std::vector<Granule> fine(block.granules.size() << parts);
+  for (std::size_t i = 0; i < fine.size(); ++i) fine[i] = block.granules[i >> parts];
+  block.granules.swap(fine);
+}
+
+class Checker {
+ public:
+  Checker(Warp& warp, const Instruction& in, Access access)
+      : warp_(warp),
+        in_(in),
+        own_(warp.clock[warp.index]),
+        bit_(1u << warp.index),
+        stamp_((warp.epoch << 5 | warp.index) + 1),
+        access_(access) {}
+
+  // A read by a lane, or by several lanes next to each other: then thread is -2.
+  void repeatOrRead(Granule& g, uint64_t offset, int lane, int lanes, int thread) {
+    if (g.readStamp == stamp_) {
+      if (g.reader != thread) g.reader = -2;
+      return;
+    }
+    for (int i = lane; i < lane + lanes; ++i) read(g, offset, i);
+  }
+
+  void write(Granule& g, uint64_t offset, int lane) {
+    const int thread = static_cast<int>(warp_.index) * kLanes + lane;
+    const bool atomic = access_ == Access::atomic;
+    if (g.writer >= 0 && g.writer != thread && !(atomic && g.atomicWrite) && !behindWriter(g)) {
+      race(warp_, in_, lane, "write-after-write", offset, g.writer);
+    }
+    if (g.readerWarps == bit_) {
+      if (g.reader != thread && g.readEpoch >= warp_.epoch) {
+        race(warp_, in_, lane, "write-after-read", offset, g.reader);
+      }
+    } else {
+      for (uint32_t rest = g.readerWarps & ~bit_; rest != 0; rest &= rest - 1) {
+        if (g.readClock < warp_.clock[__builtin_ctz(rest)]) continue;
+        race(warp_, in_, lane, "write-after-read", offset, g.reader);
+        break;
+      }
+    }
+    g.writer = static_cast<int16_t>(thread);
+    g.writeClock = own_;
+    g.writeEpoch = warp_.epoch;
+    g.atomicWrite = atomic;
+    g.readerWarps = 0;
+    g.reader = -1;
+    g.readStamp = 0;
+  }
+
+ private:
+  bool behindWriter(const Granule& g) const {
+    const uint32_t other = static_cast<uint32_t>(g.writer) / kLanes;
+    return other == warp_.index ? g.writeEpoch < warp_.epoch : g.writeClock < warp_.clock[other];
+  }
+  void read(Granule& g, uint64_t offset, int lane) {
+    const int thread = static_cast<int>(warp_.index) * kLanes + lane;
+    const bool behind = g.writer < 0 || behindWriter(g);
+    if (!behind && g.writer != thread) race(warp_, in_, lane, "read-after-write", offset, g.writer);
+    const bool stale = g.readerWarps == 0 || own_ > g.readClock;
+    g.readerWarps = stale ? bit_ : g.readerWarps | bit_;
+    g.reader = static_cast<int16_t>(stale || g.reader == thread ? thread : -2);
+    g.readClock = own_ > g.readClock ? own_ : g.readClock;
+    g.readEpoch = warp_.epoch;
+    // Only what orders the writer before every lane of this warp clears them all until the next barrier.
+    g.readStamp = behind ? stamp_ : 0;
+  }
+
+  Warp& warp_;
+  const Instruction& in_;
+  const uint32_t own_, bit_, stamp_;
+  const Access access_;
+};
+
 }  // namespace
 
 // Vector clocks by warp: an access is behind another when the other warp's clock, as this warp knows it, has moved on
@@ -26,48 +105,37 @@ void race(Warp& warp, const Instruction& in, int lane, const char* kind, uint64_
 void checkSharedRaces(Warp& warp, const Instruction& in, uint32_t mask, uint32_t bytes, Access access,
                       uint8_t* const (&pointers)[kLanes]) {
   Block& block = *warp.block;
-  const uint32_t own = warp.clock[warp.index];
-  const bool atomic = access == Access::atomic;
-  const auto ordered = [&](uint32_t other, uint32_t clock, uint32_t epoch) {
-    return other == warp.index ? epoch < warp.epoch : clock < warp.clock[other];
-  };
-  eachLane(mask, [&](int lane) {
-    const int thread = static_cast<int>(warp.index) * kLanes + lane;
+  if (bytes < 1u << block.granuleShift) refine(block, bytes);
+  const uint32_t count = bytes >> block.granuleShift;
+  Checker checker(warp, in, access);
+  for (int lane = 0; lane < kLanes; ++lane) {
+    if ((mask >> lane & 1) == 0) continue;
     const uint64_t offset = static_cast<uint64_t>(pointers[lane] - block.shared);
-    for (uint64_t byte = offset; byte < offset + bytes; ++byte) {
-      Granule& g = block.granules[byte];
-      if (g.writer >= 0 && g.writer != thread && !(atomic && g.atomicWrite) &&
-          !ordered(static_cast<uint32_t>(g.writer) / 32, g.writeClock, g.writeEpoch)) {
-        race(warp, in, lane, access == Access::load ? "read-after-write" : "write-after-write", offset, g.writer);
-      }
-      const uint32_t bit = 1u << warp.index;
-      if (access == Access::load) {
-        const bool stale = g.readerWarps == 0 || own > g.readClock;
-        g.readerWarps = stale ? bit : g.readerWarps | bit;
-        g.reader = static_cast<int16_t>(stale || g.reader == thread ? thread : -2);
-        g.readClock = own > g.readClock ? own : g.readClock;
-        g.readEpoch = warp.epoch;
-        continue;
-      }
-      if (g.readerWarps == bit) {
-        if (g.reader != thread && g.readEpoch >= warp.epoch) {
-          race(warp, in, lane, "write-after-read", offset, g.reader);
-        }
-      } else {
-        for (uint32_t rest = g.readerWarps & ~bit; rest != 0; rest &= rest - 1) {
-          if (g.readClock < warp.clock[__builtin_ctz(rest)]) continue;
-          race(warp, in, lane, "write-after-read", offset, g.reader);
-          break;
-        }
-      }
-      g.writer = static_cast<int16_t>(thread);
-      g.writeClock = own;
-      g.writeEpoch = warp.epoch;
-      g.atomicWrite = atomic;
-      g.readerWarps = 0;
-      g.reader = -1;
+    Granule* granules = &block.granules[offset >> block.granuleShift];
+    if (access != Access::load) {
+      for (uint32_t i = 0; i < count; ++i) checker.write(granules[i], offset, lane);
+      continue;
     }
-  });
+    // Neighbours often read the same.
+    int lanes = 1;
+    while (lane + lanes < kLanes && (mask >> (lane + lanes) & 1) != 0 && pointers[lane + lanes] == pointers[lane]) {
+      ++lanes;
+    }
+    const int thread = lanes > 1 ? -2 : static_cast<int>(warp.index) * kLanes + lane;
+    for (uint32_t i = 0; i < count; ++i) checker.repeatOrRead(granules[i], offset, lane, lanes, thread);
+    lane += lanes - 1;
+  }
+}
+
+void noteAsyncWrite(Warp& warp, int lane, const uint8_t* to, uint32_t bytes) {
+  Block& block = *warp.block;
+  Granule* granules = &block.granules[static_cast<std::size_t>(to - block.shared) >> block.granuleShift];
+  for (uint32_t i = 0; i < bytes >> block.granuleShift; ++i) {
+    granules[i].writer = static_cast<int16_t>(warp.index * kLanes + static_cast<uint32_t>(lane));
+    granules[i].writeClock = warp.clock[warp.index];
+    granules[i].writeEpoch = warp.epoch;
+    granules[i].readStamp = 0;
+  }
 }
 
 }  // namespace warploom::cudasim

@@ -16,9 +16,9 @@ __device__ void copyAsync(void* to, const void* from) {
 
 }  // namespace
 
-extern "C" __global__ void __launch_bounds__(256) matmulBf16(const __nv_bfloat16* __restrict__ a,
-                                                             const __nv_bfloat16* __restrict__ b, float* __restrict__ c,
-                                                             int n, int k) {
+extern "C" __global__ void __launch_bounds__(256)
+    matmulBf16(const __nv_bfloat16* __restrict__ a, const __nv_bfloat16* __restrict__ b, float* __restrict__ c, int n,
+               int k) {
   __shared__ __align__(16) __nv_bfloat16 as[2][kTile][kRowA], bs[2][kDepth][kRowB];
   const int t = threadIdx.x, lane = t % 32, warp = t / 32;
   const int warpRow = warp / 4 * 64, warpColumn = warp % 4 * 32;
