@@ -149,12 +149,62 @@ void checkInitialised(Warp& warp, const Instruction& in, uint32_t mask, uint32_t
   });
 }
 
+// What is asked beyond the bounds.
+void checkAccess(Warp& warp, const Instruction& in, uint32_t mask, uint32_t bytes, Access access, Space space,
+                 uint8_t* const (&pointers)[kLanes]) {
+  RunState& run = *warp.block->run;
+  if (run.touched != nullptr && space == Space::global) {
+    eachLane(mask, [&](int lane) {
+      const uint64_t at = reinterpret_cast<uint64_t>(pointers[lane]);
+      if (warp.touched == nullptr || at < warp.touched->low || at >= warp.touched->high) {
+        warp.touched = run.touched->area(at);
+      }
+      if (warp.touched != nullptr) TouchedWords::mark(*warp.touched, at, bytes, access != Access::load);
+    });
+  }
+  const Settings& settings = run.settings;
+  if (settings.counters) {
+    if (space == Space::shared) {
+      countShared(warp, mask, bytes, pointers);
+    } else if (space == Space::local) {
+      warp.counters.localBytes += bytes * static_cast<uint64_t>(__builtin_popcount(mask));
+    } else {
+      countGlobal(warp, mask, bytes, access, pointers);
+    }
+  }
+  if (settings.race && space == Space::global) run.races->check(warp, in, mask, bytes, access, pointers);
+  if (settings.race && space == Space::shared && in.spinning) run.races->noteShared(warp, in, access);
+  if (settings.race && space == Space::shared) checkSharedRaces(warp, in, mask, bytes, access, pointers);
+  if (settings.init) checkInitialised(warp, in, mask, bytes, access, space, pointers);
+}
+
+// The most frequent case: a full warp and offsets into shared memory, all of them inside. False: look closer.
+bool sharedPointers(const Warp& warp, const Instruction& in, uint32_t bytes, uint8_t* (&pointers)[kLanes]) {
+  const Block& block = *warp.block;
+  const uint32_t size = block.run->sharedBytes;
+  if (size < bytes) return false;
+  const uint32_t limit = size - bytes, alignment = bytes - 1, add = static_cast<uint32_t>(in.imm);
+  const uint32_t* a = reinterpret_cast<const uint32_t*>(warp.regs + in.a);
+  uint32_t bad = 0;
+  for (int i = 0; i < kLanes; ++i) {
+    const uint32_t at = a[i] + add;
+    bad |= static_cast<uint32_t>(at > limit) | (at & alignment);
+    pointers[i] = block.shared + at;
+  }
+  return bad == 0;
+}
+
 }  // namespace
 
 void lanePointers(Warp& warp, const Instruction& in, uint32_t mask, uint32_t bytes, Access access,
                   uint8_t* (&pointers)[kLanes]) {
   Block& block = *warp.block;
   RunState& run = *block.run;
+  if (in.space == Space::shared && !in.addressWide && mask == 0xffffffffu &&
+      sharedPointers(warp, in, bytes, pointers)) {
+    if (run.fullChecks) checkAccess(warp, in, mask, bytes, access, Space::shared, pointers);
+    return;
+  }
   uint64_t addresses[kLanes];
   if (in.addressWide) {
     const uint64_t* a = reg<uint64_t>(warp, in.a);
@@ -257,30 +307,7 @@ void lanePointers(Warp& warp, const Instruction& in, uint32_t mask, uint32_t byt
       pointers[lane] = warp.local + uint64_t{localBytes} * static_cast<uint64_t>(lane) + at;
     });
   }
-  if (!run.fullChecks) return;
-  if (run.touched != nullptr && space == Space::global) {
-    eachLane(mask, [&](int lane) {
-      const uint64_t at = reinterpret_cast<uint64_t>(pointers[lane]);
-      if (warp.touched == nullptr || at < warp.touched->low || at >= warp.touched->high) {
-        warp.touched = run.touched->area(at);
-      }
-      if (warp.touched != nullptr) TouchedWords::mark(*warp.touched, at, bytes, access != Access::load);
-    });
-  }
-  const Settings& settings = run.settings;
-  if (settings.counters) {
-    if (space == Space::shared) {
-      countShared(warp, mask, bytes, pointers);
-    } else if (space == Space::local) {
-      warp.counters.localBytes += bytes * static_cast<uint64_t>(__builtin_popcount(mask));
-    } else {
-      countGlobal(warp, mask, bytes, access, pointers);
-    }
-  }
-  if (settings.race && space == Space::global) run.races->check(warp, in, mask, bytes, access, pointers);
-  if (settings.race && space == Space::shared && in.spinning) run.races->noteShared(warp, in, access);
-  if (settings.race && space == Space::shared) checkSharedRaces(warp, in, mask, bytes, access, pointers);
-  if (settings.init) checkInitialised(warp, in, mask, bytes, access, space, pointers);
+  if (run.fullChecks) checkAccess(warp, in, mask, bytes, access, space, pointers);
 }
 
 void report(Warp& warp, const Instruction& in, const char* check, int lane, const std::string& message) {

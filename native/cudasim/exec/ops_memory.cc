@@ -1,5 +1,8 @@
 // Loads, stores, address conversions, prefetches, cp.async.
+#include <immintrin.h>
+
 #include <algorithm>
+#include <type_traits>
 
 #include "cudasim/exec/access.h"
 #include "cudasim/ptx/forms.h"
@@ -8,6 +11,30 @@ namespace warploom::cudasim {
 
 namespace {
 
+// Four words of each lane's memory against four registers, for a full warp: blocks of 4 x 4 change rows for columns.
+template <class Move>
+void eachFour(Warp& w, const uint32_t* list, Move move) {
+  float* r[4];
+  for (int k = 0; k < 4; ++k) r[k] = reg<float>(w, list[k]);
+  for (int i = 0; i < kLanes; i += 4) move(i, r);
+}
+void loadFour(Warp& w, const uint32_t* list, uint8_t* const (&p)[kLanes]) {
+  eachFour(w, list, [&](int i, float* const(&d)[4]) {
+    __m128 rows[4];
+    for (int k = 0; k < 4; ++k) rows[k] = _mm_loadu_ps(reinterpret_cast<const float*>(p[i + k]));
+    _MM_TRANSPOSE4_PS(rows[0], rows[1], rows[2], rows[3]);
+    for (int k = 0; k < 4; ++k) _mm_store_ps(d[k] + i, rows[k]);
+  });
+}
+void storeFour(Warp& w, const uint32_t* list, uint8_t* const (&p)[kLanes]) {
+  eachFour(w, list, [&](int i, float* const(&s)[4]) {
+    __m128 rows[4];
+    for (int k = 0; k < 4; ++k) rows[k] = _mm_load_ps(s[k] + i);
+    _MM_TRANSPOSE4_PS(rows[0], rows[1], rows[2], rows[3]);
+    for (int k = 0; k < 4; ++k) _mm_storeu_ps(reinterpret_cast<float*>(p[i + k]), rows[k]);
+  });
+}
+
 // M: the type in memory. L: a lane of the register.
 template <class M, class L>
 void load(Warp& w, const Instruction& in, uint32_t mask) {
@@ -15,6 +42,9 @@ void load(Warp& w, const Instruction& in, uint32_t mask) {
   const uint32_t n = in.count;
   lanePointers(w, in, mask, static_cast<uint32_t>(sizeof(M)) * n, Access::load, p);
   const uint32_t* list = w.block->run->program.lists.data() + in.list;
+  if constexpr (std::is_same_v<M, uint32_t>) {
+    if (n == 4 && mask == 0xffffffffu) return loadFour(w, list, p);
+  }
   for (uint32_t k = 0; k < n; ++k) {
     L* d = reg<L>(w, list[k]);
     const auto one = [&](int i) {
@@ -31,6 +61,10 @@ void store(Warp& w, const Instruction& in, uint32_t mask) {
   const uint32_t n = in.count;
   lanePointers(w, in, mask, static_cast<uint32_t>(sizeof(M)) * n, Access::store, p);
   const uint32_t* list = w.block->run->program.lists.data() + in.list;
+  if constexpr (std::is_same_v<M, uint32_t>) {
+    // Lanes that write the same place take turns in either way: the last one stays.
+    if (n == 4 && mask == 0xffffffffu) return storeFour(w, list, p);
+  }
   for (uint32_t k = 0; k < n; ++k) {
     const L* s = reg<L>(w, list[k]);
     eachLane(mask, [&](int i) {
