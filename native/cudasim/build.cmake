@@ -97,7 +97,7 @@ if(WARPLOOM_TESTS)
     endif()
   endforeach()
   # Figures on request: make cudasim_bench.
-  if(WARPLOOM_SIM_NVCC)
+  if(WARPLOOM_NVCC)
     add_executable(cudasim_bench EXCLUDE_FROM_ALL test/native/cudasim/bench.cc)
     add_dependencies(cudasim_bench cudasim_kernels)
     target_include_directories(cudasim_bench PRIVATE test)
