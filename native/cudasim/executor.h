@@ -40,7 +40,7 @@ struct Finding {
 };
 
 struct LaunchResult {
-  int status = 0;  // 0 or the CUresult: 700 (address), 716 (misaligned), 719 (launch failure), 702 (timeout)
+  int status = 0;  // 0 or the CUresult: 700 after a wrong access to memory, 719 after any other finding
   std::vector<Finding> findings;
   std::vector<Touched> touched;
   Counters counters;

@@ -17,7 +17,7 @@ const char* verb(Access access) {
 }
 
 [[noreturn]] void misaligned(int lane, uint64_t address, uint32_t bytes, Access access) {
-  throw Fault{"mem", 716, lane,
+  throw Fault{"mem", 700, lane,
               std::string("misaligned ") + verb(access) + " of " + std::to_string(bytes) + " bytes at " + hex(address)};
 }
 

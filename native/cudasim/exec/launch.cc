@@ -213,7 +213,7 @@ void work(RunState& run, std::vector<std::unique_ptr<Block>>& spare) {
         break;
       }
       const std::lock_guard<std::mutex> lock(run.mutex);
-      if (run.result.status == 0) run.result.status = 702;
+      if (run.result.status == 0) run.result.status = 719;
     }
     if (finished) {
       if (run.settings.counters) {
@@ -336,7 +336,7 @@ LaunchResult execute(const Launch& launch, const Settings& settings) {
     return std::make_pair(a.ptxLine, a.check + a.message) < std::make_pair(b.ptxLine, b.check + b.message);
   });
   for (const Finding& finding : result.findings) {
-    if (result.status == 0) result.status = finding.check == "mem" ? 700 : finding.check == "timeout" ? 702 : 719;
+    if (result.status == 0) result.status = finding.check == "mem" ? 700 : 719;
   }
   if (!settings.mem) {
     // The launch has failed all the same; only the report is not wanted.

@@ -2,22 +2,9 @@
 #pragma once
 
 #include "sim.h"
+#include "source_lines.h"
 
 namespace warploom::test {
-
-inline std::string kernelText(const std::string& name) {
-  return readText(std::string(WARPLOOM_SIM_PTX) + "/" + name + ".ptx");
-}
-
-// The line of the .cu that ends with the mark.
-inline int lineOf(const std::string& file, const std::string& mark) {
-  std::istringstream text(readText(file));
-  std::string line;
-  for (int number = 1; std::getline(text, line); ++number) {
-    if (line.size() >= mark.size() && line.compare(line.size() - mark.size(), mark.size(), mark) == 0) return number;
-  }
-  return -1;
-}
 
 // All findings are of that check, at the line marked `// bug: <kernel>`, and there is one.
 inline void expectFinding(const LaunchResult& result, const std::string& kernel, const std::string& check, int status,
@@ -33,6 +20,19 @@ inline void expectFinding(const LaunchResult& result, const std::string& kernel,
     found = found || same;
   }
   if (!found) failed(kernel.c_str(), 0, "no finding of " + check);
+}
+
+// Correct kernels are silent in any order and with any number of workers: body(sim) for several of both.
+inline void forEachSchedule(const std::string& text, void (*body)(Sim&)) {
+  for (uint64_t seed : {0, 1, 2, 3}) {
+    for (int threads : {1, 3}) {
+      Note schedule("seed " + std::to_string(seed) + ", " + std::to_string(threads) + " threads");
+      Sim sim(text);
+      sim.settings.seed = seed;
+      sim.settings.threads = threads;
+      body(sim);
+    }
+  }
 }
 
 // Whom the first finding names.

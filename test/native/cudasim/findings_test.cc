@@ -39,7 +39,7 @@ TEST(use_after_free_and_null) {
 
 TEST(misaligned_access) {
   Sim sim(ptx());
-  expectFinding(sim.run("misaligned", {1}, {4}, 0, sim.room(256)), "misaligned", "mem", 716);
+  expectFinding(sim.run("misaligned", {1}, {4}, 0, sim.room(256)), "misaligned", "mem", 700);
 }
 
 TEST(uninitialised_reads) {
@@ -91,7 +91,7 @@ TEST(watchdog_and_trap) {
   Sim sim(ptx());
   sim.settings.maxSteps = 1000000;
   const LaunchResult result = sim.run("endless", {1}, {32}, 0, sim.put(std::vector<int>(1)));
-  CHECK(result.status == 702 && result.findings.size() == 1 && result.findings[0].check == "timeout");
+  CHECK(result.status == 719 && result.findings.size() == 1 && result.findings[0].check == "timeout");
   expectFinding(sim.run("traps", {1}, {32}, 0, sim.put(std::vector<int>(32, 1))), "traps", "trap", 719);
   sim.clean("traps", {1}, {32}, 0, sim.put(std::vector<int>(32)));
 }

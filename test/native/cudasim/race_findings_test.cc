@@ -14,20 +14,7 @@ struct Plain : Sim {
   }
 };
 
-const uint64_t kSeeds[] = {0, 1, 2, 3};
-
-// Correct kernels are silent in any order and with several workers.
-void forEachSchedule(void (*body)(Sim&)) {
-  for (uint64_t seed : kSeeds) {
-    for (int threads : {1, 3}) {
-      Note note("seed " + std::to_string(seed) + ", " + std::to_string(threads) + " threads");
-      Sim sim(kernelText("bugs_global"));
-      sim.settings.seed = seed;
-      sim.settings.threads = threads;
-      body(sim);
-    }
-  }
-}
+void eachSchedule(void (*body)(Sim&)) { forEachSchedule(kernelText("bugs_global"), body); }
 
 uint64_t zeros(Sim& sim, std::size_t words) { return sim.put(std::vector<int>(words)); }
 
@@ -39,7 +26,7 @@ TEST(blocks_that_write_one_word) {
   const LaunchResult result = sim.run("blocksShareWord", {4}, {32}, 0, y);
   expectFinding(result, "blocksShareWord", "race", 719, "of block (0, 0, 0): nothing orders the two blocks");
   CHECK(isBy(result, 1, 0));
-  forEachSchedule([](Sim& any) {
+  eachSchedule([](Sim& any) {
     const uint64_t z = zeros(any, 1);
     any.clean("blocksShareAtomic", {40}, {32}, 0, z);
     CHECK(any.get<int>(z, 1)[0] == 40);
@@ -55,7 +42,7 @@ TEST(neighbours_in_place) {
   const LaunchResult result = sim.run("halo", {4}, {64}, 0, x, 256);
   expectFinding(result, "halo", "race", 719, "write-after-read");
   CHECK(isBy(result, 1, 0));
-  forEachSchedule([](Sim& any) {
+  eachSchedule([](Sim& any) {
     const uint64_t p = zeros(any, 256), q = zeros(any, 256);
     any.clean("haloOutOfPlace", {4}, {64}, 0, p, q, 256);
     CHECK(any.run("halo", {4}, {64}, 0, p, 256).status == 719);
@@ -78,7 +65,7 @@ TEST(threads_of_a_block) {
   const LaunchResult over = sim.run("overwritesBroadcast", {1}, {64}, 0, x, y);
   expectFinding(over, "overwritesBroadcast", "race", 719, "write-after-read");
   CHECK(isBy(over, 0, 63));
-  forEachSchedule([](Sim& any) {
+  eachSchedule([](Sim& any) {
     const uint64_t p = zeros(any, 64), q = zeros(any, 64);
     any.clean("warpsWithBarrier", {1}, {64}, 0, p, q);
     any.clean("lanesWithSyncwarp", {1}, {32}, 0, p, q);
@@ -93,7 +80,7 @@ TEST(parts_of_a_word) {
   Plain sim;
   expectFinding(sim.run("bytesOverlap", {4}, {32}, 0, zeros(sim, 32)), "bytesOverlap", "race", 719,
                 "write-after-write");
-  forEachSchedule([](Sim& any) {
+  eachSchedule([](Sim& any) {
     const uint64_t y = zeros(any, 64);
     any.clean("bytesOfOneWord", {6}, {33}, 0, y);
     CHECK(any.get<uint8_t>(y, 198) == std::vector<uint8_t>(198, 2));
@@ -107,7 +94,7 @@ TEST(the_last_block) {
     expectFinding(result, bad, "race", 719, "read-after-write");
     CHECK(!result.findings.empty() && result.findings[0].block[0] == 7);
   }
-  forEachSchedule([](Sim& any) {
+  eachSchedule([](Sim& any) {
     for (const char* good : {"lastBlock", "lastBlockFenceByOne"}) {
       const uint64_t part = any.room(512 * 4), y = any.room(256), done = zeros(any, 1);
       for (int again = 0; again < 2; ++again) any.clean(good, {8}, {64}, 0, part, y, done);
@@ -124,7 +111,7 @@ TEST(a_chain_of_blocks) {
     Plain sim;
     expectFinding(chain(sim, bad), bad, "race", 719, "nothing orders the two blocks");
   }
-  forEachSchedule([](Sim& any) {
+  eachSchedule([](Sim& any) {
     for (const char* good : {"chain", "chainReleased"}) {
       const uint64_t y = zeros(any, 12);
       any.clean(good, {12}, {32}, 0, zeros(any, 12), zeros(any, 12), y);
@@ -137,12 +124,12 @@ TEST(a_barrier_of_the_grid) {
   Plain sim;
   expectFinding(sim.run("gridBarrierNoFence", {4}, {64}, 0, zeros(sim, 256), zeros(sim, 256), zeros(sim, 1)),
                 "gridBarrierNoFence", "race", 719);
-  forEachSchedule(
+  eachSchedule(
       [](Sim& any) { any.clean("gridBarrier", {4}, {64}, 0, zeros(any, 256), zeros(any, 256), zeros(any, 1)); });
 }
 
 TEST(messages_inside_a_block) {
-  forEachSchedule([](Sim& any) {
+  eachSchedule([](Sim& any) {
     const uint64_t y = zeros(any, 1);
     any.clean("swapLoop", {4}, {64}, 0, y);
     CHECK(any.get<float>(y, 1)[0] == 256);

@@ -2,26 +2,17 @@
 #pragma once
 
 #include <cstring>
-#include <fstream>
-#include <sstream>
 #include <stdexcept>
 #include <string>
 #include <vector>
 
 #include "cudasim/executor.h"
 #include "native/check.h"
+#include "source_lines.h"
 
 namespace warploom::test {
 
 using namespace warploom::cudasim;
-
-inline std::string readText(const std::string& path) {
-  std::ifstream in(path);
-  if (!in) throw std::runtime_error("cannot read " + path);
-  std::stringstream text;
-  text << in.rdbuf();
-  return text.str();
-}
 
 class Sim {
  public:
