@@ -110,7 +110,7 @@ describe('a clean kernel', () => {
 });
 
 describe('a kernel with a bug', () => {
-  const storeLine =
+  const loadLine =
     readFileSync(kernel('saxpy.ptx'), 'utf8')
       .split('\n')
       .findIndex((line) => /ld\.global.*%f2/.test(line)) + 1;
@@ -124,7 +124,7 @@ describe('a kernel with a bug', () => {
       kernel: 'saxpy',
       block: [3, 0, 0],
       thread: [232, 0, 0],
-      ptx_line: storeLine,
+      ptx_line: loadLine,
     });
     expect(done.arguments.every(({ result }) => result === undefined)).toBe(true);
   });
@@ -135,7 +135,7 @@ describe('a kernel with a bug', () => {
     expect(out).toContain('cuCtxSynchronize returned 700, CUDA_ERROR_ILLEGAL_ADDRESS');
     expect(out).toMatch(
       new RegExp(
-        `^1 finding\\n  mem: .+\\n    at PTX line ${storeLine}, block 3,0,0, thread 232,0,0\\n    \\| ld\\.global`,
+        `^1 finding\\n  mem: .+\\n    at PTX line ${loadLine}, block 3,0,0, thread 232,0,0\\n    \\| ld\\.global\\.f32 %f2`,
         'm',
       ),
     );

@@ -45,7 +45,7 @@ OP2(Min, a < b ? a : b)
 OP2(Max, a > b ? a : b)
 OP1(Neg, Unsigned<T>(0) - Unsigned<T>(a))
 OP1(Abs, a < 0 ? Unsigned<T>(0) - Unsigned<T>(a) : Unsigned<T>(a))
-OP3(Sad, c + (a > b ? a - b : b - a))
+OP3(Sad, Unsigned<T>(c) + (a > b ? Unsigned<T>(a) - Unsigned<T>(b) : Unsigned<T>(b) - Unsigned<T>(a)))
 
 template <class T, class Wide>
 void mulWide(Warp& w, const Instruction& in, uint32_t mask) {
