@@ -63,14 +63,15 @@ inline D integerTo(S value) {
     return static_cast<D>(value);
   }
 }
-// Out of range is clamped, NaN is 0.
-template <class D, Rounding R, class S>
+// Out of range is clamped. NaN is 0, but of a double, or in 64 bits, the highest bit alone: the instructions differ.
+template <class D, Rounding R, int kSource, class S>
 inline D floatToInteger(S value) {
   const S rounded = integral<R>(value);
   constexpr S low = static_cast<S>(std::numeric_limits<D>::min());
   // 2^bits exactly: the maximum itself may not be representable.
   constexpr S high = static_cast<S>(2) * static_cast<S>(std::numeric_limits<D>::max() / 2 + 1);
-  if (rounded != rounded) return 0;
+  if (rounded != rounded)
+    return sizeof(D) == 8 || kSource == 8 ? static_cast<D>(uint64_t{1} << (8 * sizeof(D) - 1)) : 0;
   if (rounded < low) return std::numeric_limits<D>::min();
   if (rounded >= high) return std::numeric_limits<D>::max();
   return static_cast<D>(rounded);
@@ -90,7 +91,7 @@ void convert(Warp& w, const Instruction& in, uint32_t mask) {
           return saturate<kSat>(static_cast<D>(source));
         }
       } else if constexpr (!kFloatLike<D>) {
-        return toLane<D>(floatToInteger<D, R>(flush<F>(widen(source))));
+        return toLane<D>(floatToInteger<D, R, sizeof(S)>(flush<F>(widen(source))));
       } else {
         auto value = flush<F>(widen(source));
         if constexpr (kIntegral) value = integral<R>(value);
@@ -128,7 +129,8 @@ struct Names {
     const std::string name = "cvt" + middle + (F ? ".ftz" : "") + (kSat ? ".sat" : "") + "." + d + "." + s;
     static const char* const signatures[] = {"D4A4", "D4A8", "D8A4", "D8A8"};
     Form form;
-    form.fn = &convert<D, S, R, F, kSat, kIntegral>;
+    // Integers are clamped without being asked.
+    form.fn = &convert < D, S, R, F, kSat && !(kFloatLike<S> && std::is_integral_v<D>), kIntegral > ;
     form.signature = signatures[(sizeof(D) == 8) * 2 + (sizeof(S) == 8)];
     form.kind = Class::conversion;
     form.isSigned = std::is_integral_v<D> && std::is_signed_v<D>;
@@ -139,51 +141,44 @@ struct Names {
   void pair(const char* d, const char* s) {
     if constexpr (!kFloatLike<S> && !kFloatLike<D>) {
       add<D, S, Rounding::nearest, false, false, false>("", d, s);
-      add<D, S, Rounding::nearest, false, true, false>("", d, s);
+      // Saturation that can change nothing is no form.
+      constexpr bool kHolds = std::numeric_limits<D>::digits >= std::numeric_limits<S>::digits &&
+                              (std::is_signed_v<D> || !std::is_signed_v<S>);
+      if constexpr (!kHolds) add<D, S, Rounding::nearest, false, true, false>("", d, s);
     } else if constexpr (!kFloatLike<S>) {
       add<D, S, Rounding::nearest, false, false, false>(".rn", d, s);
       add<D, S, Rounding::zero, false, false, false>(".rz", d, s);
       add<D, S, Rounding::down, false, false, false>(".rm", d, s);
       add<D, S, Rounding::up, false, false, false>(".rp", d, s);
-    } else if constexpr (!kFloatLike<D>) {
-      rounded<D, S, false>(d, s, "i");
-      if constexpr (std::is_same_v<S, float>) rounded<D, S, true>(d, s, "i");
-    } else if constexpr (std::is_same_v<D, S>) {
-      add<D, S, Rounding::nearest, false, false, false>("", d, s);
-      add<D, S, Rounding::nearest, false, true, false>("", d, s);
-      add<D, S, Rounding::nearest, false, false, true>(".rni", d, s);
-      add<D, S, Rounding::zero, false, false, true>(".rzi", d, s);
-      add<D, S, Rounding::down, false, false, true>(".rmi", d, s);
-      add<D, S, Rounding::up, false, false, true>(".rpi", d, s);
-      if constexpr (std::is_same_v<D, float>) {
-        add<D, S, Rounding::nearest, true, false, false>("", d, s);
-        add<D, S, Rounding::nearest, true, true, false>("", d, s);
-        add<D, S, Rounding::nearest, true, false, true>(".rni", d, s);
-        add<D, S, Rounding::zero, true, false, true>(".rzi", d, s);
-        add<D, S, Rounding::down, true, false, true>(".rmi", d, s);
-        add<D, S, Rounding::up, true, false, true>(".rpi", d, s);
-      }
-    } else if constexpr (sizeof(D) < sizeof(S)) {
-      rounded<D, S, false>(d, s, "");
-      add<D, S, Rounding::nearest, false, true, false>(".rn", d, s);
-      if constexpr (std::is_same_v<D, float> || std::is_same_v<S, float>) {
-        rounded<D, S, true>(d, s, "");
-        add<D, S, Rounding::nearest, true, true, false>(".rn", d, s);
-      }
     } else {
-      add<D, S, Rounding::nearest, false, false, false>("", d, s);
-      if constexpr (std::is_same_v<D, float> || std::is_same_v<S, float>) {
-        add<D, S, Rounding::nearest, true, false, false>("", d, s);
-        add<D, S, Rounding::nearest, false, true, false>("", d, s);
-      }
+      // Only float32 is flushed.
+      floats<D, S, false>(d, s);
+      if constexpr (std::is_same_v<D, float> || std::is_same_v<S, float>) floats<D, S, true>(d, s);
     }
   }
   template <class D, class S, bool F>
+  void floats(const char* d, const char* s) {
+    if constexpr (!kFloatLike<D>) {
+      rounded<D, S, F, false, false>(d, s, "i");
+      rounded<D, S, F, true, false>(d, s, "i");
+    } else if constexpr (sizeof(D) < sizeof(S)) {
+      rounded<D, S, F, false, false>(d, s, "");
+      rounded<D, S, F, true, false>(d, s, "");
+    } else {
+      add<D, S, Rounding::nearest, F, false, false>("", d, s);
+      add<D, S, Rounding::nearest, F, true, false>("", d, s);
+      if constexpr (std::is_same_v<D, S>) {
+        rounded<D, S, F, false, true>(d, s, "i");
+        rounded<D, S, F, true, true>(d, s, "i");
+      }
+    }
+  }
+  template <class D, class S, bool F, bool kSat, bool kIntegral>
   void rounded(const char* d, const char* s, const std::string& i) {
-    add<D, S, Rounding::nearest, F, false, false>(".rn" + i, d, s);
-    add<D, S, Rounding::zero, F, false, false>(".rz" + i, d, s);
-    add<D, S, Rounding::down, F, false, false>(".rm" + i, d, s);
-    add<D, S, Rounding::up, F, false, false>(".rp" + i, d, s);
+    add<D, S, Rounding::nearest, F, kSat, kIntegral>(".rn" + i, d, s);
+    add<D, S, Rounding::zero, F, kSat, kIntegral>(".rz" + i, d, s);
+    add<D, S, Rounding::down, F, kSat, kIntegral>(".rm" + i, d, s);
+    add<D, S, Rounding::up, F, kSat, kIntegral>(".rp" + i, d, s);
   }
 
   template <class D>
@@ -217,6 +212,14 @@ void convertOne(Warp& w, const Instruction& in, uint32_t mask) {
     return static_cast<uint32_t>(fromFloat<H, R>(a).bits);
   });
 }
+template <class H, Rounding R>
+void fromSingle(FormTable& table, const std::string& rounding, const std::string& t) {
+  const Class kind = Class::conversion;
+  table.add("cvt" + rounding + t + ".f32", "D4A4", &convertOne<H, false, R>, kind);
+  table.add("cvt" + rounding + ".relu" + t + ".f32", "D4A4", &convertOne<H, true, R>, kind);
+  table.add("cvt" + rounding + t + "x2.f32", "D4A4B4", &convertTwo<H, R, false>, kind);
+  table.add("cvt" + rounding + ".relu" + t + "x2.f32", "D4A4B4", &convertTwo<H, R, true>, kind);
+}
 void bfloatToFloat(Warp& w, const Instruction& in, uint32_t mask) {
   map1<uint32_t, uint32_t>(w, in, mask, [](uint32_t a) { return a << 16; });
 }
@@ -244,16 +247,10 @@ void addConvertForms(FormTable& table) {
   names.to<float>("f32");
   names.to<double>("f64");
   const Class kind = Class::conversion;
-  table.add("cvt.rn.bf16.f32", "D4A4", &convertOne<BFloat, false, Rounding::nearest>, kind);
-  table.add("cvt.rz.bf16.f32", "D4A4", &convertOne<BFloat, false, Rounding::zero>, kind);
-  table.add("cvt.rn.relu.bf16.f32", "D4A4", &convertOne<BFloat, true, Rounding::nearest>, kind);
-  table.add("cvt.rn.relu.f16.f32", "D4A4", &convertOne<Half, true, Rounding::nearest>, kind);
-  table.add("cvt.rn.bf16x2.f32", "D4A4B4", &convertTwo<BFloat, Rounding::nearest, false>, kind);
-  table.add("cvt.rz.bf16x2.f32", "D4A4B4", &convertTwo<BFloat, Rounding::zero, false>, kind);
-  table.add("cvt.rn.relu.bf16x2.f32", "D4A4B4", &convertTwo<BFloat, Rounding::nearest, true>, kind);
-  table.add("cvt.rn.f16x2.f32", "D4A4B4", &convertTwo<Half, Rounding::nearest, false>, kind);
-  table.add("cvt.rz.f16x2.f32", "D4A4B4", &convertTwo<Half, Rounding::zero, false>, kind);
-  table.add("cvt.rn.relu.f16x2.f32", "D4A4B4", &convertTwo<Half, Rounding::nearest, true>, kind);
+  fromSingle<BFloat, Rounding::nearest>(table, ".rn", ".bf16");
+  fromSingle<BFloat, Rounding::zero>(table, ".rz", ".bf16");
+  fromSingle<Half, Rounding::nearest>(table, ".rn", ".f16");
+  fromSingle<Half, Rounding::zero>(table, ".rz", ".f16");
   table.add("cvt.f32.bf16", "D4A4", &bfloatToFloat, kind);
   table.add("cvt.rna.tf32.f32", "D4A4", &toTf32, kind);
 }

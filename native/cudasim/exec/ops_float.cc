@@ -47,35 +47,22 @@ struct Sqrt {
   static float f(float a) { return __builtin_sqrtf(a); }
   static double f(double a) { return __builtin_sqrt(a); }
 };
-// Without NaN, the other operand wins; -0 is less than +0.
-struct Min {
+// Beside a NaN the other operand wins, unless NaN is asked for; -0 is less than +0. xorsign.abs: of the magnitudes,
+// with the product's sign.
+template <bool kSmaller, bool kNaN = false, bool kXorsign = false>
+struct Extreme {
   template <class T>
   static T f(T a, T b) {
+    if constexpr (kXorsign) {
+      const T sign = __builtin_copysign(T(1), a) * __builtin_copysign(T(1), b);
+      const T r = Extreme<kSmaller, kNaN>::f(T(__builtin_fabs(a)), T(__builtin_fabs(b)));
+      return r != r ? r : T(__builtin_copysign(r, sign));
+    }
+    if (kNaN ? a != a || b != b : a != a && b != b) return T(bitsToFloat(0x7fffffff));
     if (a != a) return b;
     if (b != b) return a;
-    if (a == b) return std::signbit(a) ? a : b;
-    return a < b ? a : b;
-  }
-};
-struct Max {
-  template <class T>
-  static T f(T a, T b) {
-    if (a != a) return b;
-    if (b != b) return a;
-    if (a == b) return std::signbit(a) ? b : a;
-    return a > b ? a : b;
-  }
-};
-struct MinNaN {
-  template <class T>
-  static T f(T a, T b) {
-    return a != a || b != b ? T(bitsToFloat(0x7fffffff)) : Min::f(a, b);
-  }
-};
-struct MaxNaN {
-  template <class T>
-  static T f(T a, T b) {
-    return a != a || b != b ? T(bitsToFloat(0x7fffffff)) : Max::f(a, b);
+    if (a == b) return std::signbit(a) == kSmaller ? a : b;
+    return (a < b) == kSmaller ? a : b;
   }
 };
 struct CopySign {
@@ -117,10 +104,25 @@ struct Tanh {
 struct DivApprox {
   static float f(float a, float b) {
     const float size = __builtin_fabsf(b);
-    if (size > 0x1p126f && size <= 0x1.fffffep127f)
+    if (size > 0x1p126f && size <= 0x1.fffffep127f && a == a)
       return std::isinf(a) ? bitsToFloat(0x7fffffff) : __builtin_copysignf(0, a) * __builtin_copysignf(1, b);
     return a / b;
   }
+};
+
+// The gross approximations know the upper word of a double and give one: code that does not refine them is seen.
+inline double upperWord(double value) {
+  uint64_t bits;
+  std::memcpy(&bits, &value, 8);
+  const uint64_t exponent = bits & 0x7ff0000000000000u;
+  if (value != value) bits = 0x7fffffff00000000u;
+  bits &= exponent == 0 ? 0x8000000000000000u : 0xffffffff00000000u;
+  std::memcpy(&value, &bits, 8);
+  return value;
+}
+template <class Op>
+struct Gross {
+  static double f(double a) { return upperWord(Op::f(upperWord(a))); }
 };
 
 template <class T, class Op, Rounding R, bool F, bool S>
@@ -258,10 +260,14 @@ void addFloatForms(FormTable& table) {
   addAllRoundings<Div, 2>(table, "div", false, false, 1);
   addAllRoundings<Rcp, 1>(table, "rcp", false, false, 1);
   addAllRoundings<Sqrt, 1>(table, "sqrt", false, false, 1);
-  addSimple<Min, 2>(table, "min", true, 1);
-  addSimple<Max, 2>(table, "max", true, 1);
-  addSimple<MinNaN, 2>(table, "min|.NaN", true, 1);
-  addSimple<MaxNaN, 2>(table, "max|.NaN", true, 1);
+  addSimple<Extreme<true>, 2>(table, "min", true, 1);
+  addSimple<Extreme<false>, 2>(table, "max", true, 1);
+  addSimple<Extreme<true, true>, 2>(table, "min|.NaN", true, 1);
+  addSimple<Extreme<false, true>, 2>(table, "max|.NaN", true, 1);
+  addSimple<Extreme<true, false, true>, 2>(table, "min|.xorsign.abs", true, 1);
+  addSimple<Extreme<false, false, true>, 2>(table, "max|.xorsign.abs", true, 1);
+  addSimple<Extreme<true, true, true>, 2>(table, "min|.NaN.xorsign.abs", true, 1);
+  addSimple<Extreme<false, true, true>, 2>(table, "max|.NaN.xorsign.abs", true, 1);
   addSimple<Neg, 1>(table, "neg", true, 0);
   addSimple<Abs, 1>(table, "abs", true, 0);
   addSimple<CopySign, 2>(table, "copysign", false, 0);
@@ -275,14 +281,16 @@ void addFloatForms(FormTable& table) {
   addSimple<Sin, 1>(table, "sin.approx", true, 1);
   addSimple<Cos, 1>(table, "cos.approx", true, 1);
   addSimple<Tanh, 1>(table, "tanh.approx", false, 1);
-  table.add("min.f64", "D8A8B8", &binary<double, Min, Rounding::nearest, false, false>, Class::float64, 1);
-  table.add("max.f64", "D8A8B8", &binary<double, Max, Rounding::nearest, false, false>, Class::float64, 1);
+  table.add("min.f64", "D8A8B8", &binary<double, Extreme<true>, Rounding::nearest, false, false>, Class::float64, 1);
+  table.add("max.f64", "D8A8B8", &binary<double, Extreme<false>, Rounding::nearest, false, false>, Class::float64, 1);
   table.add("neg.f64", "D8A8", &unary<double, Neg, Rounding::nearest, false, false>, Class::float64);
   table.add("abs.f64", "D8A8", &unary<double, Abs, Rounding::nearest, false, false>, Class::float64);
   table.add("copysign.f64", "D8A8B8", &binary<double, CopySign, Rounding::nearest, false, false>, Class::float64);
-  table.add("rcp.approx.ftz.f64", "D8A8", &unary<double, Rcp, Rounding::nearest, false, false>, Class::float64, 1);
+  table.add("rcp.approx.ftz.f64", "D8A8", &unary<double, Gross<Rcp>, Rounding::nearest, false, false>, Class::float64,
+            1);
   table.add("rsqrt.approx.f64", "D8A8", &unary<double, Rsqrt, Rounding::nearest, false, false>, Class::float64, 1);
-  table.add("rsqrt.approx.ftz.f64", "D8A8", &unary<double, Rsqrt, Rounding::nearest, false, false>, Class::float64, 1);
+  table.add("rsqrt.approx.ftz.f64", "D8A8", &unary<double, Gross<Rsqrt>, Rounding::nearest, false, false>,
+            Class::float64, 1);
   const char* tests[] = {"finite", "infinite", "number", "notanumber", "normal", "subnormal"};
   for (int i = 0; i < 6; ++i) {
     Form form;

@@ -22,7 +22,8 @@ double fmaToOdd(double a, double b, double c) {
   return odd;
 }
 
-enum Op { kAdd, kSub, kMul, kFma, kMin, kMax, kMinNaN, kMaxNaN, kNeg, kAbs, kEx2, kTanh };
+// Of min and max, bits say which: the smaller, NaN wins, xorsign.abs.
+enum Op { kAdd, kSub, kMul, kFma, kNeg, kAbs, kEx2, kTanh, kExtreme, kSmaller = 1, kNaN = 2, kXorsign = 4 };
 
 template <class H>
 uint16_t flushHalf(uint16_t bits) {
@@ -41,11 +42,16 @@ uint16_t compute(uint16_t a, uint16_t b, uint16_t c) {
     const double r = fmaToOdd(static_cast<double>(x), static_cast<double>(y), static_cast<double>(toFloat(H{c})));
     return fromFloat<H>(toOdd(r)).bits;
   }
-  if constexpr (kOp == kMin || kOp == kMax || kOp == kMinNaN || kOp == kMaxNaN) {
-    constexpr bool kKeepsNaN = kOp == kMinNaN || kOp == kMaxNaN, kSmaller = kOp == kMin || kOp == kMinNaN;
+  if constexpr (kOp >= kExtreme) {
+    constexpr int kBits = kOp - kExtreme;
+    if constexpr ((kBits & kXorsign) != 0) {
+      const uint16_t r = compute<H, kOp - kXorsign>(a & 0x7fff, b & 0x7fff, 0);
+      return toFloat(H{r}) == toFloat(H{r}) ? r | ((a ^ b) & 0x8000) : r;
+    }
+    constexpr bool kKeepsNaN = (kBits & kNaN) != 0;
     if (x != x) return kKeepsNaN || y != y ? 0x7fff : b;
     if (y != y) return kKeepsNaN ? 0x7fff : a;
-    return lessOrNegativeZero(x, y) == kSmaller ? a : b;
+    return lessOrNegativeZero(x, y) == ((kBits & kSmaller) != 0) ? a : b;
   }
   if constexpr (kOp == kNeg) return a ^ 0x8000;
   if constexpr (kOp == kAbs) return a & 0x7fff;
@@ -164,10 +170,11 @@ struct Adder {
     }
     arithmetic<H, kFma, kTwo>("fma.rn", t, "D4A4B4C4", 2 * n);
     one("fma.rn.relu" + t, "D4A4B4C4", &half<H, kFma, kTwo, false>, 2, 2 * n);
-    plain<H, kMin, kTwo>("min", "", t, "D4A4B4");
-    plain<H, kMax, kTwo>("max", "", t, "D4A4B4");
-    plain<H, kMinNaN, kTwo>("min", ".NaN", t, "D4A4B4");
-    plain<H, kMaxNaN, kTwo>("max", ".NaN", t, "D4A4B4");
+    if (f16) one("fma.rn.ftz.relu" + t, "D4A4B4C4", &half<H, kFma, kTwo, true>, 2, 2 * n);
+    extremes<H, 0, kTwo>("", t);
+    extremes<H, kNaN, kTwo>(".NaN", t);
+    extremes<H, kXorsign, kTwo>(".xorsign.abs", t);
+    extremes<H, kNaN + kXorsign, kTwo>(".NaN.xorsign.abs", t);
     plain<H, kNeg, kTwo>("neg", "", t, "D4A4");
     plain<H, kAbs, kTwo>("abs", "", t, "D4A4");
     one((f16 ? "ex2.approx" : "ex2.approx.ftz") + t, "D4A4", &half<H, kEx2, kTwo, !f16>, 0, n);
@@ -186,6 +193,11 @@ struct Adder {
     one(name + ".sat" + t, signature, &half<H, kOp, kTwo, false>, 1, flops);
     one(name + ".ftz" + t, signature, &half<H, kOp, kTwo, true>, 0, flops);
     one(name + ".ftz.sat" + t, signature, &half<H, kOp, kTwo, true>, 1, flops);
+  }
+  template <class H, int kBits, bool kTwo>
+  void extremes(const std::string& tail, const std::string& t) {
+    plain<H, kExtreme + kBits + kSmaller, kTwo>("min", tail, t, "D4A4B4");
+    plain<H, kExtreme + kBits, kTwo>("max", tail, t, "D4A4B4");
   }
   template <class H, int kOp, bool kTwo>
   void plain(const std::string& name, const std::string& tail, const std::string& t, const char* signature) {

@@ -149,72 +149,8 @@ void bitwise(Table& table, const std::string& t) {
                       As::bits32};
 }
 
-template <class D, class S>
-void conversion(Table& table, const char* d, const char* s) {
-  const std::string tail = std::string(".") + d + "." + s;
-  if constexpr (std::is_integral_v<D> && std::is_integral_v<S>) {
-    table["cvt" + tail] = {[](const Inputs& in) { return to<D>(static_cast<D>(from<S>(in.a))); }, asOf<D>()};
-    table["cvt.sat" + tail] = {[](const Inputs& in) {
-                                 const __int128 v = from<S>(in.a);
-                                 const __int128 low = std::numeric_limits<D>::min(),
-                                                high = std::numeric_limits<D>::max();
-                                 return to<D>(static_cast<D>(v < low ? low : v > high ? high : v));
-                               },
-                               asOf<D>()};
-  } else if constexpr (std::is_integral_v<S>) {
-    table["cvt.rn" + tail] = {[](const Inputs& in) { return to<D>(static_cast<D>(from<S>(in.a))); }, asOf<D>()};
-  } else if constexpr (std::is_integral_v<D>) {
-    const auto round = [&](const char* mode, S (*f)(S)) {
-      table[std::string("cvt.") + mode + tail] = {[f](const Inputs& in) {
-                                                    const S v = f(from<S>(in.a));
-                                                    if (std::isnan(v)) return uint64_t{0};
-                                                    // 2^digits is the first value that is too large.
-                                                    if (v >= std::ldexp(S(1), std::numeric_limits<D>::digits))
-                                                      return to<D>(std::numeric_limits<D>::max());
-                                                    if (v < static_cast<S>(std::numeric_limits<D>::min()))
-                                                      return to<D>(std::numeric_limits<D>::min());
-                                                    return to<D>(static_cast<D>(v));
-                                                  },
-                                                  asOf<D>()};
-    };
-    round("rni", [](S v) { return std::nearbyint(v); });
-    round("rzi", [](S v) { return std::trunc(v); });
-    round("rmi", [](S v) { return std::floor(v); });
-    round("rpi", [](S v) { return std::ceil(v); });
-  }
-}
-template <class D>
-void conversionsTo(Table& table, const char* d) {
-  conversion<D, uint8_t>(table, d, "u8");
-  conversion<D, int8_t>(table, d, "s8");
-  conversion<D, uint16_t>(table, d, "u16");
-  conversion<D, int16_t>(table, d, "s16");
-  conversion<D, uint32_t>(table, d, "u32");
-  conversion<D, int32_t>(table, d, "s32");
-  conversion<D, uint64_t>(table, d, "u64");
-  conversion<D, int64_t>(table, d, "s64");
-  conversion<D, float>(table, d, "f32");
-  conversion<D, double>(table, d, "f64");
-}
-
 template <class T>
 void floating(Table& table, const std::string& t) {
-  const auto put = [&](const std::string& name, T (*f)(T, T, T)) {
-    table[name + t] = {[f](const Inputs& in) { return to<T>(f(from<T>(in.a), from<T>(in.b), from<T>(in.c))); },
-                       asOf<T>()};
-  };
-  for (const char* rn : {"", ".rn"}) {
-    put(std::string("add") + rn, [](T a, T b, T) { return a + b; });
-    put(std::string("sub") + rn, [](T a, T b, T) { return a - b; });
-    put(std::string("mul") + rn, [](T a, T b, T) { return a * b; });
-  }
-  put("fma.rn", [](T a, T b, T c) { return std::fma(a, b, c); });
-  put("div.rn", [](T a, T b, T) { return a / b; });
-  put("rcp.rn", [](T a, T, T) { return 1 / a; });
-  put("sqrt.rn", [](T a, T, T) { return std::sqrt(a); });
-  put("neg", [](T a, T, T) { return -a; });
-  put("abs", [](T a, T, T) { return std::fabs(a); });
-  put("copysign", [](T a, T b, T) { return std::copysign(b, a); });
   const std::pair<const char*, bool (*)(T, T)> compares[] = {
       {"eq", [](T a, T b) { return a == b; }},
       {"ne", [](T a, T b) { return !std::isnan(a) && !std::isnan(b) && a != b; }},
@@ -248,16 +184,6 @@ Table references() {
   bitwise<uint16_t>(table, ".b16");
   bitwise<uint32_t>(table, ".b32");
   bitwise<uint64_t>(table, ".b64");
-  conversionsTo<uint8_t>(table, "u8");
-  conversionsTo<int8_t>(table, "s8");
-  conversionsTo<uint16_t>(table, "u16");
-  conversionsTo<int16_t>(table, "s16");
-  conversionsTo<uint32_t>(table, "u32");
-  conversionsTo<int32_t>(table, "s32");
-  conversionsTo<uint64_t>(table, "u64");
-  conversionsTo<int64_t>(table, "s64");
-  conversionsTo<float>(table, "f32");
-  conversionsTo<double>(table, "f64");
   floating<float>(table, ".f32");
   floating<double>(table, ".f64");
   return table;

@@ -43,6 +43,8 @@ struct Truth {
   // Results of approximate forms: allowed error in ulp of the exact result, or as an absolute error; 0: every bit
   // counts, except that all NaNs are equal.
   double ulp = 0, absolute = 0;
+  // Where given, judges a result in place of the comparison with d.
+  std::function<bool(const Lane& lane, uint64_t got)> accept;
   // Where given, replaces the text "form d, a, b;": {form}, {d}, {a}, {b}, {c}, {e} are put in.
   std::string text;
   // Inputs in place of the edges of a source's type, by source.
