@@ -12,4 +12,9 @@ void checkSharedRaces(Warp& warp, const Instruction& in, uint32_t mask, uint32_t
 // A cp.async has written its bytes: the writer is the lane, the time is now.
 void noteAsyncWrite(Warp& warp, int lane, const uint8_t* to, uint32_t bytes);
 
+// Whether `lane` stores at the address of `other`, an earlier lane of the same store, the same value. One of the lanes
+// wins then, and it does not matter which: code that lets all lanes write a sum they all hold is correct.
+bool repeatsStore(Warp& warp, const Instruction& in, uint32_t mask, uint32_t bytes, int lane, int other,
+                  uint8_t* const (&pointers)[kLanes]);
+
 }  // namespace warploom::cudasim

@@ -208,7 +208,9 @@ void GlobalRaces::check(Warp& warp, const Instruction& in, uint32_t mask, uint32
         if (next.bits != read.bits) __atomic_store_n(&cell->read, next.bits, __ATOMIC_RELAXED);
         continue;
       }
-      if (written && !(strong && write.strong()) && !behind(warp, write, now)) {
+      if (written && !(strong && write.strong()) && !behind(warp, write, now) &&
+          !(access == Access::store && write.sameWarp(now) &&
+            repeatsStore(warp, in, mask, bytes, lane, static_cast<int>(write.thread() % kLanes), pointers))) {
         race(warp, in, lane, "write-after-write", write, address + word);
       }
       const Mark read{__atomic_load_n(&cell->read, __ATOMIC_RELAXED)};

@@ -15,7 +15,7 @@
 // - of several readers of a word the last is remembered, and whether they were of several warps or blocks; of writers
 //   of different bytes of a word only those of one warp;
 // - blocks behind the first four million of a launch are not looked at.
-// Two lanes that write one word by one instruction are in a race too, whatever they write.
+// Two lanes that write one word by one instruction are in a race too, unless they write the same value.
 #pragma once
 
 #include <atomic>

@@ -100,8 +100,8 @@ struct Warp {
   uint32_t rng = 1;
   bool finished = false;
   const Instruction* standsFor = nullptr;  // what a report names while a handler works with an altered copy of it
-  std::vector<AsyncCopies> copies;  // oldest first
-  uint32_t committed[kLanes] = {};  // groups of cp.async
+  std::vector<AsyncCopies> copies;         // oldest first
+  uint32_t committed[kLanes] = {};         // groups of cp.async
   std::vector<uint8_t> registerStore, localStore, localValid;
   Counters counters;
 };

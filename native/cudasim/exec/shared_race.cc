@@ -31,9 +31,13 @@ void refine(Block& block, uint32_t bytes) {
 
 class Checker {
  public:
-  Checker(Warp& warp, const Instruction& in, Access access)
+  Checker(Warp& warp, const Instruction& in, uint32_t mask, uint32_t bytes, Access access,
+          uint8_t* const (&pointers)[kLanes])
       : warp_(warp),
         in_(in),
+        pointers_(pointers),
+        mask_(mask),
+        bytes_(bytes),
         own_(warp.clock[warp.index]),
         bit_(1u << warp.index),
         stamp_((warp.epoch << 5 | warp.index) + 1),
@@ -51,7 +55,7 @@ class Checker {
   void write(Granule& g, uint64_t offset, int lane) {
     const int thread = static_cast<int>(warp_.index) * kLanes + lane;
     const bool atomic = access_ == Access::atomic;
-    if (g.writer >= 0 && g.writer != thread && !(atomic && g.atomicWrite) && !behindWriter(g)) {
+    if (g.writer >= 0 && g.writer != thread && !(atomic && g.atomicWrite) && !behindWriter(g) && !repeats(g, lane)) {
       race(warp_, in_, lane, "write-after-write", offset, g.writer);
     }
     if (g.readerWarps == bit_) {
@@ -79,6 +83,10 @@ class Checker {
     const uint32_t other = static_cast<uint32_t>(g.writer) / kLanes;
     return other == warp_.index ? g.writeEpoch < warp_.epoch : g.writeClock < warp_.clock[other];
   }
+  bool repeats(const Granule& g, int lane) const {
+    return access_ == Access::store && static_cast<uint32_t>(g.writer) / kLanes == warp_.index &&
+           repeatsStore(warp_, in_, mask_, bytes_, lane, g.writer % kLanes, pointers_);
+  }
   void read(Granule& g, uint64_t offset, int lane) {
     const int thread = static_cast<int>(warp_.index) * kLanes + lane;
     const bool behind = g.writer < 0 || behindWriter(g);
@@ -94,11 +102,31 @@ class Checker {
 
   Warp& warp_;
   const Instruction& in_;
+  uint8_t* const (&pointers_)[kLanes];
+  const uint32_t mask_, bytes_;
   const uint32_t own_, bit_, stamp_;
   const Access access_;
 };
 
 }  // namespace
+
+bool repeatsStore(Warp& warp, const Instruction& in, uint32_t mask, uint32_t bytes, int lane, int other,
+                  uint8_t* const (&pointers)[kLanes]) {
+  // Only st names its values this way.
+  if (in.kind != Class::memory || uint32_t{in.size} * in.count != bytes) return false;
+  if (other >= lane || (mask >> other & 1) == 0 || pointers[other] != pointers[lane]) return false;
+  const uint32_t* list = warp.block->run->program.lists.data() + in.list;
+  for (uint32_t k = 0; k < in.count; ++k) {
+    // Narrow values are in the low bits of a lane's 32.
+    const std::size_t stride = in.size == 8 ? 8 : 4;
+    const uint8_t* values = warp.regs + list[k];
+    if (std::memcmp(values + stride * static_cast<std::size_t>(other), values + stride * static_cast<std::size_t>(lane),
+                    in.size) != 0) {
+      return false;
+    }
+  }
+  return true;
+}
 
 // Vector clocks by warp: an access is behind another when the other warp's clock, as this warp knows it, has moved on
 // since. Inside a warp __syncwarp moves the epoch. Where several warps have read, the latest clock stands for all.
@@ -107,7 +135,7 @@ void checkSharedRaces(Warp& warp, const Instruction& in, uint32_t mask, uint32_t
   Block& block = *warp.block;
   if (bytes < 1u << block.granuleShift) refine(block, bytes);
   const uint32_t count = bytes >> block.granuleShift;
-  Checker checker(warp, in, access);
+  Checker checker(warp, in, mask, bytes, access, pointers);
   for (int lane = 0; lane < kLanes; ++lane) {
     if ((mask >> lane & 1) == 0) continue;
     const uint64_t offset = static_cast<uint64_t>(pointers[lane] - block.shared);

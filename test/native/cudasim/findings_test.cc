@@ -57,19 +57,22 @@ TEST(races_in_shared_memory) {
     Sim sim(ptx());
     sim.settings.seed = seed;
     sim.settings.init = false;
-    const uint64_t y = sim.room(64 * 4);
+    const uint64_t y = sim.room(64 * 8);
     // With a seed the reader may come before the writer: then the writer's line is named.
     if (seed == 0) {
       const LaunchResult result = sim.run("missingBarrier", {1}, {64}, 0, y);
       CHECK(result.status == 719 && !result.findings.empty());
       for (const Finding& finding : result.findings) CHECK(finding.check == "race");
       expectFinding(sim.run("missingSyncwarp", {1}, {32}, 0, y), "missingSyncwarp", "race", 719);
+      expectFinding(sim.run("lanesDisagree", {1}, {64}, 0, y), "lanesDisagree", "race", 719);
+      expectFinding(sim.run("warpsAgree", {1}, {64}, 0, y), "warpsAgree", "race", 719);
       expectFinding(sim.run("sharedCounter", {1}, {64}, 0, y), "sharedCounter", "race", 719);
     } else {
       CHECK(sim.run("missingBarrier", {1}, {64}, 0, y).status == 719);
     }
     sim.clean("hasBarrier", {1}, {64}, 0, y);
     sim.clean("hasSyncwarp", {1}, {32}, 0, y);
+    sim.clean("lanesAgree", {1}, {64}, 0, y);
     sim.clean("sharedAtomic", {1}, {64}, 0, y);
     CHECK(sim.get<int>(y, 64)[63] == 64);
     sim.clean("namedBarrier", {1}, {128}, 0, y);

@@ -65,8 +65,12 @@ TEST(threads_of_a_block) {
   const LaunchResult over = sim.run("overwritesBroadcast", {1}, {64}, 0, x, y);
   expectFinding(over, "overwritesBroadcast", "race", 719, "write-after-read");
   CHECK(isBy(over, 0, 63));
+  expectFinding(sim.run("lanesDisagreeGlobal", {1}, {32}, 0, y), "lanesDisagreeGlobal", "race", 719,
+                "write-after-write");
   eachSchedule([](Sim& any) {
     const uint64_t p = zeros(any, 64), q = zeros(any, 64);
+    any.clean("lanesAgreeGlobal", {4}, {32}, 0, p);
+    CHECK(any.run("lanesAgreeGlobal", {1}, {64}, 0, p).status == 719);
     any.clean("warpsWithBarrier", {1}, {64}, 0, p, q);
     any.clean("lanesWithSyncwarp", {1}, {32}, 0, p, q);
     any.clean("overwritesAfterBarrier", {1}, {64}, 0, p, q);

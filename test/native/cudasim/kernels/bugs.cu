@@ -54,6 +54,25 @@ extern "C" __global__ void hasSyncwarp(float* y) {
     __syncwarp();
   }
 }
+// Every lane of a warp writes what they all hold, which is correct; what differs by lane is not, nor is another warp's.
+extern "C" __global__ void lanesAgree(double* y) {
+  __shared__ double s[2];
+  s[threadIdx.x / 32] = threadIdx.x / 32;
+  __syncthreads();
+  y[threadIdx.x] = s[1];
+}
+extern "C" __global__ void lanesDisagree(double* y) {
+  __shared__ double s[2];
+  s[threadIdx.x / 32] = threadIdx.x;  // bug: lanesDisagree
+  __syncthreads();
+  y[threadIdx.x] = s[1];
+}
+extern "C" __global__ void warpsAgree(float* y) {
+  __shared__ float s;
+  s = gridDim.x;  // bug: warpsAgree
+  __syncthreads();
+  y[threadIdx.x] = s;
+}
 extern "C" __global__ void sharedCounter(int* y) {
   __shared__ int count;
   if (threadIdx.x == 0) count = 0;

@@ -44,6 +44,11 @@ extern "C" __global__ void lanesWithSyncwarp(float* x, float* y) {
   __syncwarp();
   x[threadIdx.x] = y[threadIdx.x];
 }
+// All lanes write one word, by one instruction: what they all hold, or not.
+extern "C" __global__ void lanesAgreeGlobal(short* y) { y[blockIdx.x] = 7; }
+extern "C" __global__ void lanesDisagreeGlobal(short* y) {
+  y[blockIdx.x] = threadIdx.x;  // bug: lanesDisagreeGlobal
+}
 // All read one word, then one thread overwrites it.
 extern "C" __global__ void overwritesBroadcast(float* x, float* y) {
   y[threadIdx.x] = *x;
