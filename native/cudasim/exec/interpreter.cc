@@ -232,30 +232,31 @@ class WarpRunner {
     for (uint32_t id = 0; id < 16; ++id) releaseBarrier(block_, id);
   }
 
+  // Lanes that name another member mask than the first go on as a group of their own. The mask of the rest.
+  uint32_t splitByMembers(const Instruction& in, uint32_t pc, uint32_t& mask, uint32_t& active) {
+    if (in.e == kNone) return 0xffffffffu;
+    const uint32_t* given = reg<uint32_t>(warp_, in.e);
+    const uint32_t members = given[__builtin_ctz(active)];
+    uint32_t same = 0;
+    for (uint32_t rest = active; rest != 0; rest &= rest - 1) {
+      if (given[__builtin_ctz(rest)] == members) same |= rest & (0 - rest);
+    }
+    if (same != active) {
+      Group other;
+      other.pc = pc;
+      other.mask = mask & ~same;
+      warp_.groups.push_back(other);
+      mask = active = same;
+    }
+    return members;
+  }
+
   // shfl, vote, ...: all live members come to the same instruction before it is executed.
   bool warpSync(const Instruction& in, uint32_t& pc, uint32_t& mask, uint32_t active) {
-    const uint32_t* given = in.e == kNone ? nullptr : reg<uint32_t>(warp_, in.e);
-    const uint32_t members = given == nullptr ? 0xffffffffu : given[__builtin_ctz(active)];
-    for (uint32_t rest = active; rest != 0; rest &= rest - 1) {
-      const int lane = __builtin_ctz(rest);
-      const uint32_t own = given == nullptr ? 0xffffffffu : given[lane];
-      if (own != members) {
-        // Lanes with another mask form another group.
-        uint32_t same = 0;
-        for (uint32_t look = active; look != 0; look &= look - 1) {
-          if (given[__builtin_ctz(look)] == members) same |= look & (0 - look);
-        }
-        Group other;
-        other.pc = pc;
-        other.mask = mask & ~same;
-        warp_.groups.push_back(other);
-        mask = same;
-        active = same;
-        break;
-      }
-      if ((own >> lane & 1) == 0 && block_.run->settings.sync) {
-        report(warp_, in, "sync", lane, "the lane is not in the member mask of the instruction that it executes");
-      }
+    const uint32_t members = splitByMembers(in, pc, mask, active);
+    if ((active & ~members) != 0 && block_.run->settings.sync) {
+      report(warp_, in, "sync", __builtin_ctz(active & ~members),
+             "the lane is not in the member mask of the instruction that it executes");
     }
     const uint32_t needed = members & warp_.live;
     uint32_t present = active;
@@ -284,7 +285,7 @@ class WarpRunner {
 
   // __syncwarp: the members may stand at different instructions.
   bool warpBarrier(const Instruction& in, uint32_t& pc, uint32_t& mask, uint32_t active) {
-    const uint32_t members = reg<uint32_t>(warp_, in.e)[__builtin_ctz(active)];
+    const uint32_t members = splitByMembers(in, pc, mask, active);
     if ((active & ~members) != 0 && block_.run->settings.sync) {
       report(warp_, in, "sync", __builtin_ctz(active & ~members),
              "the lane is not in the member mask of bar.warp.sync");

@@ -59,6 +59,22 @@ U exchange(uint8_t* at, F&& next) {
   }
 }
 
+// Addition of float32 in global memory flushes denormals to zero; in shared memory it keeps them.
+void atomicFloat(Warp& w, const Instruction& in, uint32_t mask) {
+  uint8_t* p[kLanes];
+  lanePointers(w, in, mask, 4, Access::atomic, p);
+  uint32_t* d = in.d == kNone ? nullptr : reg<uint32_t>(w, in.d);
+  const float* b = reg<float>(w, in.b);
+  uint32_t olds[kLanes];
+  eachLane(mask, [&](int i) {
+    const bool shared = static_cast<uint64_t>(p[i] - w.block->shared) < w.block->run->sharedBytes;
+    olds[i] = exchange<uint32_t>(p[i], [&](uint32_t old) {
+      const float x = bitsToFloat(old);
+      return floatToBits(shared ? x + b[i] : flush<true>(flush<true>(x) + flush<true>(b[i])));
+    });
+  });
+  if (d != nullptr) eachLane(mask, [&](int i) { d[i] = olds[i]; });
+}
 template <class T>
 void atomic(Warp& w, const Instruction& in, uint32_t mask) {
   using U = std::conditional_t<sizeof(T) == 8, uint64_t, uint32_t>;
@@ -132,8 +148,7 @@ void addAtomicForms(FormTable& table) {
     one(".add", ".u32", &atomic<uint32_t>, kAdd, false);
     one(".add", ".s32", &atomic<int32_t>, kAdd, false);
     one(".add", ".u64", &atomic<uint64_t>, kAdd, true);
-    one(".add", ".s64", &atomic<int64_t>, kAdd, true);
-    one(".add", ".f32", &atomic<float>, kAdd, false);
+    one(".add", ".f32", &atomicFloat, kAdd, false);
     one(".add", ".f64", &atomic<double>, kAdd, true);
     one(".add.noftz", ".f16x2", &atomicHalves<Half>, kAdd, false);
     one(".add.noftz", ".bf16x2", &atomicHalves<BFloat>, kAdd, false);

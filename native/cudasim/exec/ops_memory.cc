@@ -139,9 +139,23 @@ void policy(Warp& w, const Instruction& in, uint32_t mask) {
   uint64_t* d = reg<uint64_t>(w, in.d);
   eachLane(mask, [&](int i) { d[i] = 0x10f0000000000000; });
 }
-void checkedAddress(Warp& w, const Instruction& in, uint32_t mask) {
+// A line of 128 bytes that loses its value without being written back.
+void discardLine(Warp& w, const Instruction& in, uint32_t mask) {
   uint8_t* p[kLanes];
-  lanePointers(w, in, mask, 1, Access::load, p);
+  lanePointers(w, in, mask, 128, Access::store, p);
+  eachLane(mask, [&](int i) { w.block->run->launch.memory->poison(reinterpret_cast<uint64_t>(p[i]), 128); });
+}
+
+// A source of fewer bytes than the copy: only those need exist, at an address aligned for all.
+void partialSource(Warp& w, Instruction& source, int lane, uint32_t bytes, uint32_t given, uint8_t* (&from)[kLanes]) {
+  for (uint32_t k = given; k-- > 0;) {
+    source.imm = k;
+    lanePointers(w, source, 1u << lane, 1, Access::load, from);
+  }
+  source.imm = 0;
+  if (reinterpret_cast<uint64_t>(from[lane]) % bytes != 0) {
+    throw Fault{"mem", 716, lane, "misaligned source of a cp.async of " + std::to_string(bytes) + " bytes"};
+  }
 }
 
 // The copy waits for its cp.async.wait: until then its destination holds poison, so that a missing wait shows.
@@ -152,13 +166,19 @@ void copyAsync(Warp& w, const Instruction& in, uint32_t mask) {
   source.imm = 0;
   source.addressWide = true;
   const uint32_t bytes = in.size;
-  const uint32_t* given = in.c == kNone ? nullptr : reg<uint32_t>(w, in.c);
-  uint32_t reading = 0;
-  eachLane(mask, [&](int i) { reading |= (given == nullptr || given[i] != 0) ? 1u << i : 0; });
+  // How many bytes of the source exist, by lane: an operand, or none where a predicate says so.
+  uint32_t given[kLanes], all = 0, some = 0;
+  const uint32_t* operand = in.c == kNone ? nullptr : reg<uint32_t>(w, in.c);
+  eachLane(mask, [&](int i) {
+    given[i] = operand == nullptr ? bytes : in.mode == 1 ? (operand[i] != 0 ? 0 : bytes) : std::min(operand[i], bytes);
+    if (given[i] == bytes) all |= 1u << i;
+    if (given[i] != 0 && given[i] != bytes) some |= 1u << i;
+  });
   uint8_t *to[kLanes], *from[kLanes] = {};
   lanePointers(w, in, mask, bytes, Access::store, to);
   w.standsFor = &in;
-  if (reading != 0) lanePointers(w, source, reading, bytes, Access::load, from);
+  if (all != 0) lanePointers(w, source, all, bytes, Access::load, from);
+  eachLane(some, [&](int i) { partialSource(w, source, i, bytes, given[i], from); });
   w.standsFor = nullptr;
   Block& block = *w.block;
   const bool init = block.run->settings.init;
@@ -170,7 +190,7 @@ void copyAsync(Warp& w, const Instruction& in, uint32_t mask) {
   std::memcpy(copy.from, from, sizeof(from));
   std::memcpy(copy.group, w.committed, sizeof(copy.group));
   eachLane(mask, [&](int i) {
-    copy.sourceBytes[i] = static_cast<uint8_t>(given == nullptr || given[i] > bytes ? bytes : given[i]);
+    copy.sourceBytes[i] = static_cast<uint8_t>(given[i]);
     std::memset(to[i], 0xff, bytes);
     if (init) std::memset(block.sharedValid.data() + (to[i] - block.shared), 0, bytes);
   });
@@ -219,10 +239,10 @@ struct MemoryType {
   uint8_t size;
   bool isSigned;
 };
-const MemoryType kTypes[] = {{".b8", 1, false},  {".u8", 1, false}, {".s8", 1, true},   {".b16", 2, false},
-                             {".u16", 2, false}, {".s16", 2, true}, {".f16", 2, false}, {".b32", 4, false},
-                             {".u32", 4, false}, {".s32", 4, true}, {".f32", 4, false}, {".b64", 8, false},
-                             {".u64", 8, false}, {".s64", 8, true}, {".f64", 8, false}};
+const MemoryType kTypes[] = {{".b8", 1, false},  {".u8", 1, false},  {".s8", 1, true},   {".b16", 2, false},
+                             {".u16", 2, false}, {".s16", 2, true},  {".b32", 4, false}, {".u32", 4, false},
+                             {".s32", 4, true},  {".f32", 4, false}, {".b64", 8, false}, {".u64", 8, false},
+                             {".s64", 8, true},  {".f64", 8, false}};
 
 Handler loader(const MemoryType& type) {
   switch (type.size) {
@@ -313,22 +333,24 @@ void addMemoryForms(FormTable& table) {
     plain(name, "M", &nothing, std::string(name).find("global") == std::string::npos ? Space::generic : Space::global);
   }
   plain("prefetchu.L1", "M", &nothing);
-  plain("discard.global.L2", "Mi", &checkedAddress, Space::global);
-  plain("discard.L2", "Mi", &checkedAddress);
-  plain("applypriority.global.L2::evict_normal", "Mi", &checkedAddress, Space::global);
+  plain("discard.global.L2", "Mi", &discardLine, Space::global);
+  plain("discard.L2", "Mi", &discardLine);
+  plain("applypriority.global.L2::evict_normal", "Mi", &nothing, Space::global);
   for (const char* kind : {"evict_last", "evict_normal", "evict_first", "evict_unchanged"}) {
     plain(std::string("createpolicy.fractional.L2::") + kind + ".b64", "D8?A4", &policy);
   }
-  for (const char* name : {"membar.cta", "fence.cta", "fence.sc.cta", "fence.acq_rel.cta", "fence.proxy.async"}) {
+  for (const char* name : {"membar.cta", "fence.cta", "fence.sc.cta", "fence.acq_rel.cta"}) {
     plain(name, "", &nothing);
   }
-  for (const char* name :
-       {"membar.gl", "membar.sys", "fence.sc.gpu", "fence.sc.sys", "fence.acq_rel.gpu", "fence.acq_rel.sys"}) {
+  for (const char* name : {"membar.gl", "membar.sys", "fence.gpu", "fence.sys", "fence.sc.gpu", "fence.sc.sys",
+                           "fence.acq_rel.gpu", "fence.acq_rel.sys"}) {
     plain(name, "", &fence);
   }
   for (int size : {4, 8, 16}) {
     // The number of bytes is the third operand; a fourth says how many of them exist, the rest is zeros.
     plain("cp.async.shared.global#" + std::to_string(size), "MN8i?C4", &copyAsync, Space::shared, 0, size);
+    // A predicate in its place says that the source is to be ignored.
+    plain("cp.async.shared.global#" + std::to_string(size) + "#p", "MN8iC1", &copyAsync, Space::shared, 1, size);
   }
   plain("cp.async.commit_group", "", &commitAsync);
   plain("cp.async.wait_group", "I", &waitGroup);

@@ -330,6 +330,10 @@ class Decoder {
     return true;
   }
 
+  bool isPredicate(const Operand& operand) const {
+    return operand.kind == Operand::reg && widths_[static_cast<std::size_t>(operand.id)] == 1;
+  }
+
   void statement() {
     const Statement& s = *statement_;
     if (packingMove()) return;
@@ -344,9 +348,11 @@ class Decoder {
       if (operands.empty()) fail("the cache policy is missing");
       operands.pop_back();
     }
-    // Two forms take their shape from an operand: the bytes of a cp.async, the optional thread count of bar.red.
+    // Two kinds take their shape from an operand: the bytes of a cp.async and what follows them, the optional thread
+    // count of bar.red.
     if (normal.name == "cp.async.shared.global" && operands.size() > 2) {
       normal.name += "#" + std::to_string(operands[2].value);
+      if (operands.size() > 3 && isPredicate(operands[3])) normal.name += "#p";
     } else if (normal.name.rfind("bar", 0) == 0 && normal.name.find(".red.") != std::string::npos &&
                operands.size() == 4) {
       normal.name += "#4";
