@@ -173,8 +173,8 @@ void checkAccess(Warp& warp, const Instruction& in, uint32_t mask, uint32_t byte
     }
   }
   if (settings.race && space == Space::global) run.races->check(warp, in, mask, bytes, access, pointers);
-  if (settings.race && space == Space::shared && in.spinning) run.races->noteShared(warp, in, access);
   if (settings.race && space == Space::shared) checkSharedRaces(warp, in, mask, bytes, access, pointers);
+  if (settings.race && space == Space::shared && in.spinning) run.races->noteShared(warp, in, access);
   if (settings.init) checkInitialised(warp, in, mask, bytes, access, space, pointers);
 }
 

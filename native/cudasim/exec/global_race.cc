@@ -69,8 +69,9 @@ void GlobalRaces::start(Block& block) const {
 bool GlobalRaces::live(const Mark& mark) const { return mark.tag() - firstTag_ < tags_; }
 
 // The read itself lies before this moment, and so does whatever it saw.
-void GlobalRaces::receive(Warp& warp) const {
+void GlobalRaces::settle(Warp& warp) const {
   GlobalOrder& order = warp.order;
+  if (!order.receiving) return;
   order.receiving = false;
   order.received = time_.load(std::memory_order_acquire);
   raise(order.known, warp.block->sent);
@@ -104,7 +105,7 @@ void GlobalRaces::join(Block& block, const Barrier& barrier) {
   const auto takesPart = [&](const Warp& warp) { return waits(warp) || barrier.arriveMask[warp.index] != 0; };
   for (const auto& warp : block.warps) {
     if (!takesPart(*warp)) continue;
-    if (warp->order.receiving) receive(*warp);
+    settle(*warp);
     raise(all.known, warp->order.known);
     raise(all.fenced, warp->order.fenced);
     all.known[warp->index] = warp->epoch + 1;
@@ -179,7 +180,7 @@ void GlobalRaces::check(Warp& warp, const Instruction& in, uint32_t mask, uint32
                         uint8_t* const (&pointers)[kLanes]) {
   GlobalOrder& order = warp.order;
   if (order.identity == 0 || warp.epoch >= kMostEpochs) return;
-  if (order.receiving) receive(warp);
+  settle(warp);
   const bool strong = in.spinning;
   const bool reads = access == Access::load || (access == Access::atomic && in.d != kNone);
   const Mark self{order.identity | uint64_t{warp.epoch} << 8 | (strong ? 16u : 0u)};
@@ -233,7 +234,7 @@ void GlobalRaces::check(Warp& warp, const Instruction& in, uint32_t mask, uint32
 }
 
 void GlobalRaces::noteShared(Warp& warp, const Instruction& in, Access access) {
-  if (warp.order.receiving) receive(warp);
+  settle(warp);
   if (access != Access::load) send(warp, in.releases);
   warp.order.receiving = access == Access::load || in.d != kNone;
 }

@@ -55,7 +55,9 @@ class GlobalRaces {
   // Before an access to global memory is done.
   void check(Warp& warp, const Instruction& in, uint32_t mask, uint32_t bytes, Access access,
              uint8_t* const (&pointers)[32]);
-  // Before a strong access to shared memory: threads of a block may send messages there too.
+  // Takes in what a strong read before has received.
+  void settle(Warp& warp) const;
+  // Before a strong access to shared memory is done, and behind its check: warps send messages there too.
   void noteShared(Warp& warp, const Instruction& in, Access access);
   // A fence for more than the block.
   static void fence(Warp& warp);
@@ -70,7 +72,6 @@ class GlobalRaces {
   struct Mark;
 
   bool live(const Mark& mark) const;
-  void receive(Warp& warp) const;
   void send(Warp& warp, bool releases);
   bool sent(const Warp& warp, const Mark& before) const;
   bool behind(const Warp& warp, const Mark& before, const Mark& now) const;

@@ -72,7 +72,7 @@ struct Granule {
   uint32_t readStamp = 0;            // warp and epoch of a read that any lane of that warp may repeat unchecked
   int16_t writer = -1, reader = -1;  // threads; reader -2: several
   uint32_t readerWarps = 0;          // of several readers
-  bool atomicWrite = false;
+  bool strongWrite = false, atomicWrite = false;
 };
 
 // How often an instruction was executed: by warps, by warps with a lane whose guard held, by lanes.

@@ -41,7 +41,8 @@ class Checker {
         own_(warp.clock[warp.index]),
         bit_(1u << warp.index),
         stamp_((warp.epoch << 5 | warp.index) + 1),
-        access_(access) {}
+        strong_(in.spinning),
+        atomic_(access == Access::atomic) {}
 
   // A read by a lane, or by several lanes next to each other: then thread is -2.
   void repeatOrRead(Granule& g, uint64_t offset, int lane, int lanes, int thread) {
@@ -54,8 +55,7 @@ class Checker {
 
   void write(Granule& g, uint64_t offset, int lane) {
     const int thread = static_cast<int>(warp_.index) * kLanes + lane;
-    const bool atomic = access_ == Access::atomic;
-    if (g.writer >= 0 && g.writer != thread && !(atomic && g.atomicWrite) && !behindWriter(g) && !repeats(g, lane)) {
+    if (g.writer >= 0 && g.writer != thread && !bothStrong(g) && !behindWriter(g) && !repeats(g, lane)) {
       race(warp_, in_, lane, "write-after-write", offset, g.writer);
     }
     if (g.readerWarps == bit_) {
@@ -64,7 +64,7 @@ class Checker {
       }
     } else {
       for (uint32_t rest = g.readerWarps & ~bit_; rest != 0; rest &= rest - 1) {
-        if (g.readClock < warp_.clock[__builtin_ctz(rest)]) continue;
+        if (behindReader(g, static_cast<uint32_t>(__builtin_ctz(rest)))) continue;
         race(warp_, in_, lane, "write-after-read", offset, g.reader);
         break;
       }
@@ -72,7 +72,8 @@ class Checker {
     g.writer = static_cast<int16_t>(thread);
     g.writeClock = own_;
     g.writeEpoch = warp_.epoch;
-    g.atomicWrite = atomic;
+    g.strongWrite = strong_;
+    g.atomicWrite = atomic_;
     g.readerWarps = 0;
     g.reader = -1;
     g.readStamp = 0;
@@ -81,16 +82,31 @@ class Checker {
  private:
   bool behindWriter(const Granule& g) const {
     const uint32_t other = static_cast<uint32_t>(g.writer) / kLanes;
-    return other == warp_.index ? g.writeEpoch < warp_.epoch : g.writeClock < warp_.clock[other];
+    if (other == warp_.index) return g.writeEpoch < warp_.epoch;
+    return g.writeClock < warp_.clock[other] || g.writeEpoch < warp_.order.known[other];
+  }
+  // Of several warps that have read only the last one's epoch is known.
+  bool behindReader(const Granule& g, uint32_t other) const {
+    if (g.readClock < warp_.clock[other]) return true;
+    const bool alone = (g.readerWarps & (g.readerWarps - 1)) == 0;
+    return alone ? g.readEpoch < warp_.order.known[other] : warp_.order.received != 0;
+  }
+  // Warps may talk through volatile words. Lanes of one warp that rely on them for their order lack a __syncwarp.
+  bool bothStrong(const Granule& g) const {
+    const bool sameWarp = static_cast<uint32_t>(g.writer) / kLanes == warp_.index;
+    return sameWarp ? atomic_ && g.atomicWrite : strong_ && g.strongWrite;
   }
   bool repeats(const Granule& g, int lane) const {
-    return access_ == Access::store && static_cast<uint32_t>(g.writer) / kLanes == warp_.index &&
+    return !atomic_ && static_cast<uint32_t>(g.writer) / kLanes == warp_.index &&
            repeatsStore(warp_, in_, mask_, bytes_, lane, g.writer % kLanes, pointers_);
   }
   void read(Granule& g, uint64_t offset, int lane) {
     const int thread = static_cast<int>(warp_.index) * kLanes + lane;
     const bool behind = g.writer < 0 || behindWriter(g);
-    if (!behind && g.writer != thread) race(warp_, in_, lane, "read-after-write", offset, g.writer);
+    if (!behind && g.writer != thread && !bothStrong(g)) {
+      race(warp_, in_, lane, "read-after-write", offset, g.writer);
+    }
+    if (strong_) return;
     const bool stale = g.readerWarps == 0 || own_ > g.readClock;
     g.readerWarps = stale ? bit_ : g.readerWarps | bit_;
     g.reader = static_cast<int16_t>(stale || g.reader == thread ? thread : -2);
@@ -105,7 +121,7 @@ class Checker {
   uint8_t* const (&pointers_)[kLanes];
   const uint32_t mask_, bytes_;
   const uint32_t own_, bit_, stamp_;
-  const Access access_;
+  const bool strong_, atomic_;
 };
 
 }  // namespace
@@ -130,9 +146,11 @@ bool repeatsStore(Warp& warp, const Instruction& in, uint32_t mask, uint32_t byt
 
 // Vector clocks by warp: an access is behind another when the other warp's clock, as this warp knows it, has moved on
 // since. Inside a warp __syncwarp moves the epoch. Where several warps have read, the latest clock stands for all.
+// Messages through strong words order too, by the rules of global_race.h.
 void checkSharedRaces(Warp& warp, const Instruction& in, uint32_t mask, uint32_t bytes, Access access,
                       uint8_t* const (&pointers)[kLanes]) {
   Block& block = *warp.block;
+  block.run->races->settle(warp);
   if (bytes < 1u << block.granuleShift) refine(block, bytes);
   const uint32_t count = bytes >> block.granuleShift;
   Checker checker(warp, in, mask, bytes, access, pointers);

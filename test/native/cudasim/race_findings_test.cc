@@ -133,7 +133,13 @@ TEST(a_barrier_of_the_grid) {
 }
 
 TEST(messages_inside_a_block) {
+  Plain sim;
+  for (const char* bad : {"flagBeforeShared", "flagBeforeGlobal"}) {
+    expectFinding(sim.run(bad, {1}, {64}, 0, zeros(sim, 32), zeros(sim, 32)), bad, "race", 719);
+  }
+  expectFinding(sim.run("volatileLanes", {1}, {32}, 0, zeros(sim, 32)), "volatileLanes", "race", 719);
   eachSchedule([](Sim& any) {
+    any.clean("flagOfWarps", {1}, {64}, 0, zeros(any, 32), zeros(any, 32));
     const uint64_t y = zeros(any, 1);
     any.clean("swapLoop", {4}, {64}, 0, y);
     CHECK(any.get<float>(y, 1)[0] == 256);

@@ -142,6 +142,41 @@ CHAIN(chainPlainFlag, __threadfence(), *(int*)&flags[blockIdx.x] = 1)  // bug: c
 GRID_BARRIER(gridBarrier, __threadfence())
 GRID_BARRIER(gridBarrierNoFence, )  // bug: gridBarrierNoFence
 
+// One warp tells another by a flag in shared memory that words in shared and in global memory are written.
+#define FLAG(NAME, SHARED_AFTER, GLOBAL_AFTER)          \
+  extern "C" __global__ void NAME(float* x, float* y) { \
+    __shared__ volatile int flag;                       \
+    __shared__ float s[32];                             \
+    const int lane = threadIdx.x & 31;                  \
+    if (threadIdx.x == 0) flag = 0;                     \
+    __syncthreads();                                    \
+    if (threadIdx.x < 32) {                             \
+      if (!SHARED_AFTER) s[lane] = lane;                \
+      if (!GLOBAL_AFTER) x[lane] = lane;                \
+      __syncwarp();                                     \
+      __threadfence_block();                            \
+      if (threadIdx.x == 0) flag = 1;                   \
+      __syncwarp();                                     \
+      if (SHARED_AFTER) s[lane] = lane;                 \
+      if (GLOBAL_AFTER) x[lane] = lane;                 \
+    } else {                                            \
+      if (threadIdx.x == 32) {                          \
+        while (flag == 0) {                             \
+        }                                               \
+      }                                                 \
+      __syncwarp();                                     \
+      y[lane] = s[lane] + x[lane];                      \
+    }                                                   \
+  }
+FLAG(flagOfWarps, false, false)
+FLAG(flagBeforeShared, true, false)  // bug: flagBeforeShared
+FLAG(flagBeforeGlobal, false, true)  // bug: flagBeforeGlobal
+// Legacy code: the lanes of a warp rely on volatile for their order.
+extern "C" __global__ void volatileLanes(float* y) {
+  __shared__ volatile float s[32];
+  s[threadIdx.x] = threadIdx.x;
+  y[threadIdx.x] = s[threadIdx.x ^ 1];  // bug: volatileLanes
+}
 // A compare-and-swap loop that begins with a plain read.
 extern "C" __global__ void swapLoop(float* y) {
   int* bits = (int*)y;
