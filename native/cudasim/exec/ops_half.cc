@@ -82,72 +82,6 @@ void half(Warp& w, const Instruction& in, uint32_t mask) {
   });
 }
 
-enum Compare { kEq, kNe, kLt, kLe, kGt, kGe, kEqu, kNeu, kLtu, kLeu, kGtu, kGeu, kNum, kNan };
-bool compare(int op, float a, float b) {
-  const bool nan = a != a || b != b;
-  switch (op) {
-    case kEq:
-      return a == b;
-    case kNe:
-      return !nan && a != b;
-    case kLt:
-      return a < b;
-    case kLe:
-      return a <= b;
-    case kGt:
-      return a > b;
-    case kGe:
-      return a >= b;
-    case kEqu:
-      return nan || a == b;
-    case kNeu:
-      return a != b;
-    case kLtu:
-      return nan || a < b;
-    case kLeu:
-      return nan || a <= b;
-    case kGtu:
-      return nan || a > b;
-    case kGeu:
-      return nan || a >= b;
-    case kNum:
-      return !nan;
-    default:
-      return nan;
-  }
-}
-// To one predicate, or with two halves to d|d2.
-template <class H, bool kTwo>
-void setp(Warp& w, const Instruction& in, uint32_t mask) {
-  uint32_t* d = reg<uint32_t>(w, in.d);
-  uint32_t* d2 = in.d2 == kNone ? nullptr : reg<uint32_t>(w, in.d2);
-  const uint32_t *a = reg<uint32_t>(w, in.a), *b = reg<uint32_t>(w, in.b);
-  eachLane(mask, [&](int i) {
-    const auto part = [&](int shift) {
-      return compare(in.mode, toFloat(H{static_cast<uint16_t>(a[i] >> shift)}),
-                     toFloat(H{static_cast<uint16_t>(b[i] >> shift)}));
-    };
-    const bool first = part(0), second = kTwo ? part(16) : !first;
-    d[i] = first ? 0xffffffffu : 0;
-    if (d2 != nullptr) d2[i] = second ? 0xffffffffu : 0;
-  });
-}
-// set.cmp.f16x2.f16x2 and set.cmp.u32.f16x2: 1.0 or all ones in each half.
-template <class H, bool kOnes, bool kTwo>
-void set(Warp& w, const Instruction& in, uint32_t mask) {
-  uint32_t* d = reg<uint32_t>(w, in.d);
-  const uint32_t *a = reg<uint32_t>(w, in.a), *b = reg<uint32_t>(w, in.b);
-  eachLane(mask, [&](int i) {
-    uint32_t r = 0;
-    for (int shift = 0; shift < (kTwo ? 32 : 16); shift += 16) {
-      const bool t = compare(in.mode, toFloat(H{static_cast<uint16_t>(a[i] >> shift)}),
-                             toFloat(H{static_cast<uint16_t>(b[i] >> shift)}));
-      r |= (t ? (kOnes ? 0xffffu : fromFloat<H>(1.0f).bits) : 0u) << shift;
-    }
-    d[i] = kOnes && !kTwo && r != 0 ? 0xffffffffu : r;
-  });
-}
-
 struct Adder {
   FormTable& table;
   void one(const std::string& name, const char* signature, Handler fn, int mode, int flops) {
@@ -179,12 +113,6 @@ struct Adder {
     plain<H, kAbs, kTwo>("abs", "", t, "D4A4");
     one((f16 ? "ex2.approx" : "ex2.approx.ftz") + t, "D4A4", &half<H, kEx2, kTwo, !f16>, 0, n);
     one("tanh.approx" + t, "D4A4", &half<H, kTanh, kTwo, false>, 0, n);
-    const char* names[] = {"eq", "ne", "lt", "le", "gt", "ge", "equ", "neu", "ltu", "leu", "gtu", "geu", "num", "nan"};
-    for (int i = 0; i < 14; ++i) {
-      one(std::string("setp.") + names[i] + t, "D1?X1A4B4", &setp<H, kTwo>, i, 0);
-      one(std::string("set.") + names[i] + t + t, "D4A4B4", &set<H, false, kTwo>, i, 0);
-      one(std::string("set.") + names[i] + ".u32" + t, "D4A4B4", &set<H, true, kTwo>, i, 0);
-    }
   }
   template <class H, int kOp, bool kTwo>
   void arithmetic(const std::string& name, const std::string& t, const char* signature, int flops) {
