@@ -84,10 +84,15 @@ export function finish(totals: Totals, ok = true): never {
   process.exit(ok && totals.failed === 0 && totals.passed > 0 ? 0 : 1);
 }
 
-/**
- * Runs the native tests of a build folder. A test program that dies counts as one failure. What is skipped is always shown; it is a
- * failure where nvcc is, because only its absence may skip a native test.
- */
+/** Only the absence of nvcc may skip a native test: where it is, a skip is a failure. */
+export function judgeSkips(totals: Totals, nvcc: boolean): void {
+  if (totals.skipped === 0 || !nvcc) return;
+  process.stdout.write('nvcc is here, so a skipped native test is a failure\n');
+  totals.failed += totals.skipped;
+  totals.skipped = 0;
+}
+
+/** Runs the native tests of a build folder. A test program that dies counts as one failure. What is skipped is always shown. */
 export async function runNative(
   folder: string,
   env: Record<string, string> = {},
@@ -100,11 +105,7 @@ export async function runNative(
   if (done.code !== 0 && totals.failed === 0) totals.failed += Math.max(1, Number(crashed?.[1] ?? 1));
   if (/No tests were found/.test(done.output)) totals.failed += 1;
   for (const [line] of done.output.matchAll(/SKIPPED .*/g)) process.stdout.write(`${line}\n`);
-  if (totals.skipped > 0 && findNvcc() !== undefined) {
-    process.stdout.write('nvcc is here: a skipped native test is a failure\n');
-    totals.failed += totals.skipped;
-    totals.skipped = 0;
-  }
+  judgeSkips(totals, findNvcc() !== undefined);
   if (done.code !== 0 || totals.failed > 0) process.stdout.write(done.output);
   return totals;
 }
