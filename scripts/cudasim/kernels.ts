@@ -42,7 +42,7 @@ export function kernelsOf(lines: readonly (readonly string[])[], ptx: string): K
         .filter(Boolean)
         .map((size, i) => {
           // A name that nvcc made, `_Z5saxpyPff_param_0`, says no more than its place.
-          const text = declared.get(name)?.[i]?.replace(/\s\S+_param_\d+$/, '') ?? `${size} bytes`;
+          const text = declared.get(name)?.[i]?.replace(/\s\S+_param_\d+(?=\[|$)/, '') ?? `${size} bytes`;
           return { size: Number(size), text, type: /\.[usbf]\d+\b/.exec(text)?.[0] ?? '' };
         }),
     }));
@@ -66,7 +66,9 @@ export function chooseKernel(kernels: readonly Kernel[], wanted: string | undefi
   }
   const exact = kernels.find(({ name }) => name === wanted);
   if (exact) return exact;
-  const inside = kernels.filter(({ name }) => /^_Z/.test(name) && name.includes(`${wanted.length}${wanted}`));
+  // In a C++ name its length stands before it; another digit before that belongs to a longer name.
+  const part = new RegExp(`^_Z(.*\\D)?${wanted.length}${wanted.replace(/\W/g, '\\$&')}`);
+  const inside = kernels.filter(({ name }) => part.test(name));
   if (inside.length === 1) return inside[0]!;
   const what = inside.length === 0 ? `there is no kernel '${wanted}'` : `'${wanted}' could be any of several kernels`;
   throw new UsageError(`${what}; the module has\n${listed(inside.length === 0 ? kernels : inside)}`);
