@@ -47,16 +47,23 @@ add_dependencies(cudasim_tool cudasim)
 if(WARPLOOM_TESTS)
   # Kernels of the tests are CUDA where nvcc is present; the PTX written by hand runs everywhere.
   file(GLOB cudasim_kernels CONFIGURE_DEPENDS test/native/cudasim/kernels/*.cu)
+  file(GLOB cudasim_kernel_parts CONFIGURE_DEPENDS test/native/cudasim/kernels/*.def)
   set(cudasim_ptx)
   if(WARPLOOM_NVCC)
     foreach(kernel ${cudasim_kernels})
       get_filename_component(name ${kernel} NAME_WE)
+      # A kernel file x_fast.cu is x.cu with fast mathematics.
+      set(fast)
+      string(REPLACE "_fast.cu" ".cu" base ${kernel})
+      if(name MATCHES "_fast$")
+        set(fast -use_fast_math)
+      endif()
       set(ptx ${CMAKE_BINARY_DIR}/cudasim-kernels/${name}.ptx)
       add_custom_command(
         OUTPUT ${ptx}
         COMMAND ${CMAKE_COMMAND} -E make_directory ${CMAKE_BINARY_DIR}/cudasim-kernels
-        COMMAND ${WARPLOOM_NVCC} -ptx -lineinfo -arch=compute_80 -o ${ptx} ${kernel}
-        DEPENDS ${kernel})
+        COMMAND ${WARPLOOM_NVCC} -ptx -lineinfo -arch=compute_80 ${fast} -o ${ptx} ${kernel}
+        DEPENDS ${kernel} ${base} ${cudasim_kernel_parts})
       list(APPEND cudasim_ptx ${ptx})
     endforeach()
   else()

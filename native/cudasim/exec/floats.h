@@ -29,6 +29,12 @@ inline T flush(T value) {
   }
   return value;
 }
+// Arithmetic on float32 gives one NaN, without a payload; float64 keeps payloads.
+template <class T>
+inline T canonical(T value) {
+  if constexpr (sizeof(T) == 4) return value == value ? value : bitsToFloat(0x7fffffff);
+  return value;
+}
 // To [0, 1]; NaN becomes +0.
 template <bool kSaturate, class T>
 inline T saturate(T value) {

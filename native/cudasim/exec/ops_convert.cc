@@ -106,7 +106,9 @@ void convert(Warp& w, const Instruction& in, uint32_t mask) {
             return toLane<D>(fromFloat<D, R>(value));
           }
         } else {
-          return toLane<D>(flush<F>(static_cast<D>(value)));
+          // A float32 that stays one may be no more than a copy.
+          if constexpr (std::is_same_v<D, S> && !kIntegral) return toLane<D>(flush<F>(value));
+          return toLane<D>(canonical(flush<F>(static_cast<D>(value))));
         }
       }
     });

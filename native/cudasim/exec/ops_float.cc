@@ -125,9 +125,21 @@ struct Gross {
   static double f(double a) { return upperWord(Op::f(upperWord(a))); }
 };
 
+// What moves signs about leaves NaN as they are.
+template <class Op>
+constexpr bool kMovesSigns = std::is_same_v<Op, Neg> || std::is_same_v<Op, Abs> || std::is_same_v<Op, CopySign>;
+
+template <class Op, bool F, bool S, class... T>
+inline auto result(T... operands) {
+  const auto value = flush<F>(Op::f(flush<F>(operands)...));
+  if constexpr (S) return saturate<S>(value);
+  if constexpr (kMovesSigns<Op>) return value;
+  return canonical(value);
+}
+
 template <class T, class Op, Rounding R, bool F, bool S>
 void unary(Warp& w, const Instruction& in, uint32_t mask) {
-  const auto work = [&] { map1<T, T>(w, in, mask, [](T a) { return saturate<S>(flush<F>(Op::f(flush<F>(a)))); }); };
+  const auto work = [&] { map1<T, T>(w, in, mask, [](T a) { return result<Op, F, S>(a); }); };
   if constexpr (R == Rounding::nearest) {
     work();
   } else {
@@ -137,9 +149,7 @@ void unary(Warp& w, const Instruction& in, uint32_t mask) {
 }
 template <class T, class Op, Rounding R, bool F, bool S>
 void binary(Warp& w, const Instruction& in, uint32_t mask) {
-  const auto work = [&] {
-    map2<T, T, T>(w, in, mask, [](T a, T b) { return saturate<S>(flush<F>(Op::f(flush<F>(a), flush<F>(b)))); });
-  };
+  const auto work = [&] { map2<T, T, T>(w, in, mask, [](T a, T b) { return result<Op, F, S>(a, b); }); };
   if constexpr (R == Rounding::nearest) {
     work();
   } else {
@@ -149,10 +159,7 @@ void binary(Warp& w, const Instruction& in, uint32_t mask) {
 }
 template <class T, class Op, Rounding R, bool F, bool S>
 void ternary(Warp& w, const Instruction& in, uint32_t mask) {
-  const auto work = [&] {
-    map3<T, T, T, T>(w, in, mask,
-                     [](T a, T b, T c) { return saturate<S>(flush<F>(Op::f(flush<F>(a), flush<F>(b), flush<F>(c)))); });
-  };
+  const auto work = [&] { map3<T, T, T, T>(w, in, mask, [](T a, T b, T c) { return result<Op, F, S>(a, b, c); }); };
   if constexpr (R == Rounding::nearest) {
     work();
   } else {

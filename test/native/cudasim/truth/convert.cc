@@ -155,12 +155,13 @@ struct Adder {
   void floats(const std::string& modifiers, Type d, Type s, const Modifiers& with, bool toIntegral = false) {
     const Format from = formatOf(s), into = formatOf(d);
     const bool flushIn = with.ftz && s == Type::f32, flushOut = with.ftz && d == Type::f32;
-    put("cvt" + modifiers + dot(d) + dot(s), d, s, [=](uint64_t a) {
+    Truth& truth = put("cvt" + modifiers + dot(d) + dot(s), d, s, [=](uint64_t a) {
       Exact v = decode(flushIn ? flushed(a, from) : a, from);
       if (toIntegral) v = integral(v, with.round);
       const uint64_t bits = encode(v, into, with.round);
       return clamped(flushOut ? flushed(bits, into) : bits, into, with);
     });
+    if (d != Type::f64 && (d != s || toIntegral || with.sat)) asksEveryBit(truth);
   }
   void floats(Type d, Type s) {
     const bool single = d == Type::f32 || s == Type::f32;

@@ -233,6 +233,12 @@ constexpr NamedOperation kMul{"mul", 2, [](const Exact* s, Round) { return times
 constexpr NamedOperation kFma{"fma", 3, [](const Exact* s, Round r) { return plus(times(s[0], s[1]), s[2], r); }};
 constexpr NamedOperation kMad{"mad", 3, [](const Exact* s, Round r) { return plus(times(s[0], s[1]), s[2], r); }};
 
+// Where NaN have known bits: the PTX ISA leaves those of float32 and the halves open, the hardware gives 0x7fffffff and
+// 0x7fff.
+inline void asksEveryBit(Truth& truth) {
+  truth.accept = [](const Lane& lane, uint64_t got) { return got == lane.d; };
+}
+
 // min and max by the words of the PTX ISA; -0 is less than +0.
 struct Extreme {
   bool smaller, nan, xorsign;

@@ -49,6 +49,7 @@ void put(Truths& truths, const std::string& form, Type type, const NamedOperatio
   truth.reference = [type, operation, with](Lane& lane) {
     lane.d = computed(formatOf(type), with, lane.s, operation.sources, operation.f);
   };
+  if (type == Type::f32) asksEveryBit(truth);  // float64 keeps payloads
   truths.add(form, std::move(truth));
 }
 
@@ -92,22 +93,26 @@ void signsAndExtremes(Truths& truths) {
   for (const Type type : {Type::f32, Type::f64}) {
     const Format f = formatOf(type);
     const std::string t = std::string(".") + nameOf(type);
-    plain(truths, "copysign" + t, type, 2,
-          [f](uint64_t a, uint64_t b) { return (a & f.sign()) | (b & (f.sign() - 1)); });
+    const auto exactly = [&](const std::string& form, int sources, const auto& reference) -> Truth& {
+      Truth& truth = plain(truths, form, type, sources, reference);
+      if (type == Type::f32) asksEveryBit(truth);
+      return truth;
+    };
+    exactly("copysign" + t, 2, [f](uint64_t a, uint64_t b) { return (a & f.sign()) | (b & (f.sign() - 1)); });
     for (const bool ftz : {false, true}) {
       if (ftz && type == Type::f64) continue;
       const std::string z = ftz ? ".ftz" : "";
       const auto in = [f, ftz](uint64_t v) { return ftz ? flushed(v, f) : v; };
-      plain(truths, "neg" + z + t, type, 1, [=](uint64_t a, uint64_t) { return in(a) ^ f.sign(); });
-      plain(truths, "abs" + z + t, type, 1, [=](uint64_t a, uint64_t) { return in(a) & (f.sign() - 1); });
+      exactly("neg" + z + t, 1, [=](uint64_t a, uint64_t) { return in(a) ^ f.sign(); });
+      exactly("abs" + z + t, 1, [=](uint64_t a, uint64_t) { return in(a) & (f.sign() - 1); });
       for (const bool smaller : {true, false}) {
         for (const bool nan : {false, true}) {
           for (const bool xorsign : {false, true}) {
             if (type == Type::f64 && (nan || xorsign)) continue;
             const Extreme with{smaller, nan, xorsign};
             const std::string name = std::string(smaller ? "min" : "max") + z + (nan ? ".NaN" : "");
-            Truth& truth = plain(truths, name + (xorsign ? ".xorsign.abs" : "") + t, type, 2,
-                                 [=](uint64_t a, uint64_t b) { return extreme(in(a), in(b), f, with); });
+            Truth& truth = exactly(name + (xorsign ? ".xorsign.abs" : "") + t, 2,
+                                   [=](uint64_t a, uint64_t b) { return extreme(in(a), in(b), f, with); });
             if (xorsign) truth.target = "sm_86";
           }
         }

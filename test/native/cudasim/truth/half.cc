@@ -54,10 +54,12 @@ struct Adder {
   bool f16;
 
   Truth* last[2] = {nullptr, nullptr};
-  void both(const std::string& name, int sources, std::size_t extra, const char* target, const OfHalves& reference) {
+  void both(const std::string& name, int sources, std::size_t extra, const char* target, const OfHalves& reference,
+            bool exact = true) {
     for (const bool two : {false, true}) {
       Truth truth = truthOf(f, two, sources, extra, reference);
       truth.target = target;
+      if (exact) asksEveryBit(truth);
       last[two] = &truths.add(name + t + (two ? "x2" : ""), std::move(truth));
     }
   }
@@ -68,10 +70,13 @@ struct Adder {
   }
   void approximate(const std::string& name, long double (*function)(long double), bool ftz, double ulp, double absolute,
                    const char* target) {
-    both(name, 1, 600, target, [function, ftz, f = f](const uint64_t* s) {
-      const uint64_t d = bitsOf(function(valueOf(ftz ? flushed(s[0], f) : s[0], f)), f);
-      return ftz ? flushed(d, f) : d;
-    });
+    both(
+        name, 1, 600, target,
+        [function, ftz, f = f](const uint64_t* s) {
+          const uint64_t d = bitsOf(function(valueOf(ftz ? flushed(s[0], f) : s[0], f)), f);
+          return ftz ? flushed(d, f) : d;
+        },
+        false);
     for (Truth* truth : last) {
       truth->ulp = ulp;
       truth->absolute = absolute;
