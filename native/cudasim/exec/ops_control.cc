@@ -73,6 +73,7 @@ void addControlForms(FormTable& table) {
   plain("mov.%globaltimer_lo", "D4", &clock32);
   plain("mov.%globaltimer_hi", "D4", &clock32, 1);
   plain("pmevent", "I", &nothing);
+  plain("pmevent.mask", "I", &nothing);
 }
 
 }  // namespace warploom::cudasim
