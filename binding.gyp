@@ -4,7 +4,7 @@
   "targets": [
     {
       "target_name": "warploom",
-      "sources": ["<!@(ls native/engine/*.cc native/cpu/*.cc native/binding/*.cc)"],
+      "sources": ["<!@(ls native/engine/*.cc native/cpu/*.cc native/cuda/[!a]*.cc native/binding/*.cc)"],
       "include_dirs": ["native", "<!(node -p \"require('node-addon-api').include_dir\")"],
       "defines": ["NAPI_VERSION=9", "NODE_ADDON_API_CPP_EXCEPTIONS", "NODE_API_SWALLOW_UNTHROWABLE_EXCEPTIONS"],
       "cflags!": ["-fno-exceptions"],

@@ -6,7 +6,7 @@
  *   tsx scripts/build.ts release   the addon and dist/: what the package ships
  */
 import { spawnSync } from 'node:child_process';
-import { copyFileSync, existsSync, mkdirSync, readFileSync, renameSync, rmSync } from 'node:fs';
+import { copyFileSync, existsSync, mkdirSync, readFileSync, readdirSync, renameSync, rmSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { findNvcc } from './support/nvcc.js';
@@ -76,6 +76,33 @@ function compileAddon(tests: boolean): void {
   renameSync(fresh, addon);
 }
 
+/** Where the addon looks for device code. */
+export const kernelFolder = join(root, 'kernels');
+
+/** Makes kernels/ hold what a folder of the build holds, and nothing else. */
+function installKernels(from: string): void {
+  const files = readdirSync(from).filter((name) => /\.(ptx|fatbin)$/.test(name));
+  mkdirSync(kernelFolder, { recursive: true });
+  for (const name of readdirSync(kernelFolder)) if (!files.includes(name)) rmSync(join(kernelFolder, name));
+  for (const name of files) {
+    const source = join(from, name);
+    const target = join(kernelFolder, name);
+    if (!existsSync(target) || !readFileSync(source).equals(readFileSync(target))) copyFileSync(source, target);
+  }
+}
+
+/** The device code: PTX alone for the simulator, or all that the package ships. Without nvcc there is none. */
+export function ensureKernels(release: boolean): void {
+  configure(['WARPLOOM_TESTS', 'WARPLOOM_CUDASIM', 'WARPLOOM_NVCC']);
+  if (findNvcc() === undefined) {
+    rmSync(kernelFolder, { recursive: true, force: true });
+    process.stderr.write('No nvcc: CUDA kernels are NOT built, and nothing that needs them can run.\n');
+    return;
+  }
+  make(release ? 'cuda_release' : 'cuda_ptx');
+  installKernels(join(root, buildFolder, release ? 'kernels-release' : 'kernels'));
+}
+
 /** The simulator's library, under the name that programs look for. */
 export const simulatorLibrary = join(root, 'build-cudasim', 'libcuda.so.1');
 /** The program behind `npm run cudasim`. */
@@ -103,6 +130,7 @@ export async function ensureBuilt(mode: BuildMode): Promise<void> {
     );
   }
   compileAddon(mode === 'test');
+  if (mode !== 'addon') ensureKernels(mode === 'release');
   if (mode === 'release') typescript();
 }
 

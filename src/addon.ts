@@ -70,11 +70,27 @@ export interface NativeAddon {
   lastError(): NativeErrorInfo;
   /** The pending error of a device that no read has reported yet, or null. Clears it. */
   takeError(device: number): NativeErrorInfo | null;
-  /** Names of the devices that can be opened: 'cpu', then those of loaded back ends ('fake', 'fake:1', ...). */
+  /** Names of the devices that can be opened: 'cpu', 'cuda', 'cuda:1', ..., then those of loaded back ends ('fake', 'fake:1', ...). */
   deviceNames(): string[];
   /** Opens a device by its place in deviceNames(). */
   openDevice(device: number): number;
-  deviceInfo(device: number): { name: string; isa: string; threads: number; backend: string; operations: string[] };
+  deviceInfo(device: number): {
+    name: string;
+    /** of a CPU */
+    isa: string;
+    threads: number;
+    backend: string;
+    /** the card's name */
+    hardware: string;
+    simulated: boolean;
+    /** which file each family of kernels came from */
+    kernels: string;
+    operations: string[];
+  };
+  /** Whether CUDA can be used; with `devices` 0, `reason` says why not. */
+  cudaStatus(): { devices: number; version: number; simulated: boolean; library: string; reason: string };
+  /** Where the CUDA kernels lie; before the first CUDA device is opened. */
+  setKernelFolder(path: string): void;
   /** Loads a back end from a shared library. Throws on failure. */
   loadBackend(path: string): string[];
   memory(device: number): NativeMemory;
@@ -121,7 +137,9 @@ function load(): NativeAddon {
       continue;
     }
     try {
-      return require(path) as NativeAddon;
+      const native = require(path) as NativeAddon;
+      native.setKernelFolder(join(here, '..', 'kernels'));
+      return native;
     } catch (error) {
       tried.push(`${path}: ${error instanceof Error ? error.message : String(error)}`);
     }

@@ -1,6 +1,6 @@
 /** Devices by name. One frozen object per device, so `===` compares them. */
 import { addon } from './addon.js';
-import { DeviceError, fromNative, NotSupportedError, type WarploomError } from './errors.js';
+import { CudaDriverError, DeviceError, fromNative, NotSupportedError, type WarploomError } from './errors.js';
 
 export class Device {
   /** place in the addon's list of devices */
@@ -48,8 +48,10 @@ function openByName(name: string): Device {
   const key = name.endsWith(':0') ? name.slice(0, -2) : name;
   const known = opened.get(key);
   if (known) return known;
-  const names = addon().deviceNames();
+  // Asked for the CPU, the driver of a card is not even opened.
+  const names = key === 'cpu' ? ['cpu'] : addon().deviceNames();
   const id = names.indexOf(key);
+  if (id < 0 && /^cuda(:\d+)?$/.test(key)) throw noCuda(key, names);
   if (id < 0) {
     throw new DeviceError(`there is no device '${name}'`, { hint: `Present: ${names.join(', ')}.` });
   }
@@ -61,9 +63,20 @@ function openByName(name: string): Device {
   return device;
 }
 
+function noCuda(name: string, names: readonly string[]): CudaDriverError {
+  const { devices: count, reason } = addon().cudaStatus();
+  const hint = 'Install a driver (R525 or newer) for an NVIDIA GPU of compute capability 8.0 or newer';
+  return count > 0
+    ? new CudaDriverError(`there is no device '${name}'`, { hint: `Present: ${names.join(', ')}.` })
+    : new CudaDriverError(`device '${name}' cannot be used: ${reason}`, {
+        hint: `${hint}, or use device 'cpu'; 'auto' takes what is there.`,
+      });
+}
+
 /**
  * The device of that name, opened at first use. Without a name: the default device.
- * @throws DeviceError when there is none of that name; the message lists those present.
+ * @throws DeviceError when there is none of that name; the message lists those present
+ * @throws CudaDriverError for a CUDA device that cannot be used; the message says why, and what to do
  */
 export function device(name?: DeviceLike): Device {
   if (name === undefined) return (chosen ??= openByName(initialName()));

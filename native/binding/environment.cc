@@ -9,6 +9,8 @@
 #include <cstdlib>
 #include <cstring>
 
+#include "cuda/backend.h"
+
 namespace warploom::binding {
 namespace {
 
@@ -68,7 +70,7 @@ Environment::Environment(Napi::Env env) {
   Napi::Float64Array array = Napi::Float64Array::New(env, kWords);
   words = array.Data();
   wordsReference = Napi::Persistent(array);
-  devices_.push_back({"cpu", nullptr, 0, nullptr});
+  devices_.push_back({"cpu", Slot::cpu, nullptr, 0, nullptr});
   wake_ =
       Napi::ThreadSafeFunction::New(env, Napi::Function::New(env, [](const Napi::CallbackInfo&) {}), "warploom", 0, 1);
   wake_.Unref(env);
@@ -80,7 +82,7 @@ void Environment::shutDown() {
   if (down_) return;
   down_ = true;
   for (Slot& slot : devices_) {
-    if (slot.device) slot.device->stream().stop();
+    if (slot.device) slot.device->stop();
   }
   // Promises that nobody will settle: their references are given up here, on the JavaScript thread.
   for (PromiseCompletion* completion : completed_) delete completion;
@@ -89,7 +91,15 @@ void Environment::shutDown() {
   wake_.Release();
 }
 
-std::vector<std::string> Environment::deviceNames() const {
+// The driver is opened by the first question that needs it: that takes it a tenth of a second.
+std::vector<std::string> Environment::deviceNames() {
+  if (!probed_) {
+    probed_ = true;
+    const int count = cuda::probe().devices;
+    for (int i = 0; i < count; ++i) {
+      devices_.push_back({i == 0 ? "cuda" : "cuda:" + std::to_string(i), Slot::cuda, nullptr, i, nullptr});
+    }
+  }
   std::vector<std::string> names;
   for (const Slot& slot : devices_) names.push_back(slot.name);
   return names;
@@ -105,7 +115,8 @@ bool Environment::openDevice(int id) {
   Slot& slot = devices_[id];
   if (slot.device) return true;
   std::unique_ptr<DeviceImpl> impl;
-  if (slot.backend == nullptr) {
+  std::string reason;
+  if (slot.kind == Slot::cpu) {
     cpu::Options options = cpuOptions_;
     if (options.threads <= 0) options.threads = environmentThreads();
     const int sharers = ++computing;
@@ -115,13 +126,15 @@ bool Environment::openDevice(int id) {
     }
     // A fifth is left to everything else: the limit must bite before the kernel's out-of-memory killer does.
     impl = cpu::openDevice(options, hostMemory() / 5 * 4);
+  } else if (slot.kind == Slot::cuda) {
+    impl = cuda::openDevice(slot.index, kernelFolder, reason);
   } else {
     impl = slot.backend->open(slot.index);
   }
   if (!impl) {
     lastError = Error();
     lastError.code = ErrorCode::deviceLost;
-    lastError.message = "device " + slot.name + " could not be opened";
+    lastError.message = "device " + slot.name + " could not be opened" + (reason.empty() ? "" : ": " + reason);
     return false;
   }
   slot.device = std::make_unique<Device>(slot.name, std::move(impl));
@@ -160,7 +173,7 @@ std::vector<std::string> Environment::addBackend(const std::string& path) {
       if (slot.name == name) throw std::runtime_error("a device named " + name + " exists already");
     }
     names.push_back(name);
-    devices_.push_back({name, backend, i, nullptr});
+    devices_.push_back({name, Slot::plugin, backend, i, nullptr});
   }
   return names;
 }

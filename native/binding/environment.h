@@ -4,6 +4,7 @@
 
 #include <napi.h>
 
+#include <atomic>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -13,6 +14,7 @@
 #include "binding/decode.h"
 #include "cpu/backend.h"
 #include "engine/device.h"
+#include "engine/futex.h"
 #include "engine/ops.h"
 #include "engine/storage.h"
 
@@ -36,11 +38,22 @@ class PromiseCompletion final : public Completion {
   Environment& environment_;
 };
 
-// Settled by a waiting JavaScript thread.
+// Settled while the JavaScript thread waits.
 class SyncCompletion final : public Completion {
  public:
-  void post() override {}
-  void abandon() override {}
+  void post() override {
+    // From the store on, the waiting thread may be gone; waking looks at nothing but the address.
+    std::atomic<uint32_t>* const word = &done_;
+    word->store(1, std::memory_order_release);
+    futexWake(word);
+  }
+  void abandon() override { post(); }
+  void wait() {
+    while (done_.load(std::memory_order_acquire) == 0) futexWait(&done_, 0);
+  }
+
+ private:
+  std::atomic<uint32_t> done_{0};
 };
 
 class Environment {
@@ -55,7 +68,7 @@ class Environment {
   Device* device(int id);
 
   // What deviceNames() lists, and openDevice() opens.
-  std::vector<std::string> deviceNames() const;
+  std::vector<std::string> deviceNames();
   bool openDevice(int id);
   std::vector<std::string> addBackend(const std::string& path);
 
@@ -69,6 +82,7 @@ class Environment {
 
   Napi::Object errorObject(Napi::Env env, const Error& error);
 
+  std::string kernelFolder;  // where the CUDA kernels lie
   double* words = nullptr;
   Napi::Reference<Napi::Float64Array> wordsReference;
   StorageTable storages;
@@ -83,7 +97,8 @@ class Environment {
  private:
   struct Slot {
     std::string name;
-    Backend* backend;  // null: the CPU
+    enum Kind { cpu, cuda, plugin } kind;
+    Backend* backend;  // of a plug-in
     int index;
     std::unique_ptr<Device> device;
   };
@@ -93,6 +108,7 @@ class Environment {
   std::vector<PromiseCompletion*> completed_;
   Napi::ThreadSafeFunction wake_;
   int pending_ = 0;
+  bool probed_ = false;  // for CUDA devices
   bool down_ = false;
 };
 

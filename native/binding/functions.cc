@@ -3,6 +3,7 @@
 #include <cstring>
 
 #include "binding/environment.h"
+#include "cuda/backend.h"
 #include "engine/philox.h"
 
 namespace warploom::binding {
@@ -171,7 +172,7 @@ Napi::Value readSync(const Napi::CallbackInfo& info) {
   SyncCompletion completion;
   storage->device->read(storage->block, static_cast<std::size_t>(number(info, 1)), buffer.Data(), buffer.ByteLength(),
                         &completion);
-  storage->device->stream().drain();
+  completion.wait();
   if (!completion.error) return Napi::Number::New(info.Env(), 0);
   environment.lastError = completion.error;
   return Napi::Number::New(info.Env(), 1);
@@ -184,7 +185,10 @@ Napi::Value lastError(const Napi::CallbackInfo& info) {
 
 Napi::Value takeError(const Napi::CallbackInfo& info) {
   Error error;
-  if (!deviceAt(info, 0).stream().takePendingError(error)) return info.Env().Null();
+  Device& device = deviceAt(info, 0);
+  // Asked at exit, which must not wait for work that nobody reads.
+  if (device.stream().completed() == device.stream().issued()) device.synchronize();
+  if (!device.stream().takePendingError(error)) return info.Env().Null();
   return environmentOf(info).errorObject(info.Env(), error);
 }
 
@@ -198,6 +202,23 @@ Napi::Value deviceNames(const Napi::CallbackInfo& info) {
   return stringArray(info.Env(), environmentOf(info).deviceNames());
 }
 
+// Whether CUDA can be used, and if not, why.
+Napi::Value cudaStatus(const Napi::CallbackInfo& info) {
+  const cuda::Probe probe = cuda::probe();
+  Napi::Object object = Napi::Object::New(info.Env());
+  object.Set("devices", probe.devices);
+  object.Set("version", probe.version);
+  object.Set("simulated", probe.simulated);
+  object.Set("library", probe.library);
+  object.Set("reason", probe.reason);
+  return object;
+}
+
+void setKernelFolder(const Napi::CallbackInfo& info) {
+  if (info.Length() < 1 || !info[0].IsString()) throw Napi::TypeError::New(info.Env(), "warploom: a path is expected");
+  environmentOf(info).kernelFolder = info[0].As<Napi::String>().Utf8Value();
+}
+
 Napi::Value openDevice(const Napi::CallbackInfo& info) {
   return Napi::Number::New(info.Env(), environmentOf(info).openDevice(integer(info, 0)) ? 0 : 1);
 }
@@ -206,10 +227,13 @@ Napi::Value deviceInfo(const Napi::CallbackInfo& info) {
   Device& device = deviceAt(info, 0);
   Napi::Object object = Napi::Object::New(info.Env());
   object.Set("name", device.name());
-  const bool cpu = device.name() == "cpu";
-  object.Set("backend", cpu ? "cpu" : device.name().substr(0, device.name().find(':')));
-  object.Set("isa", cpu ? cpu::deviceIsa(device.impl()) : "");
-  object.Set("threads", cpu ? cpu::deviceLanes(device.impl()) : device.impl().context().lanes());
+  object.Set("backend", device.name().substr(0, device.name().find(':')));
+  const DeviceFacts facts = device.impl().facts();
+  object.Set("hardware", facts.hardware);
+  object.Set("isa", facts.isa);
+  object.Set("threads", facts.threads);
+  object.Set("simulated", facts.simulated);
+  object.Set("kernels", facts.kernels);
   std::vector<std::string> operations;
   for (int i = 0; i < kOpCount; ++i) {
     const OpEntry* entry = device.impl().op(i);
@@ -350,7 +374,7 @@ void philox(const Napi::CallbackInfo& info) {
   }
 }
 
-void synchronize(const Napi::CallbackInfo& info) { deviceAt(info, 0).stream().drain(); }
+void synchronize(const Napi::CallbackInfo& info) { deviceAt(info, 0).synchronize(); }
 
 void define(napi_env env, napi_value exports, const char* name, napi_callback callback, Environment& environment) {
   napi_value function;
@@ -373,6 +397,8 @@ void defineFunctions(Napi::Env env, Napi::Object exports, Environment& environme
   set("lastError", lastError);
   set("takeError", takeError);
   set("deviceNames", deviceNames);
+  set("cudaStatus", cudaStatus);
+  set("setKernelFolder", setKernelFolder);
   set("openDevice", openDevice);
   set("deviceInfo", deviceInfo);
   set("loadBackend", loadBackend);

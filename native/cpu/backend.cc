@@ -87,15 +87,20 @@ class CpuDevice final : public DeviceImpl {
   void copyFromHost(void* device, const void* host, std::size_t bytes) override {
     if (bytes > 0) std::memcpy(device, host, bytes);
   }
-  void copyToHost(void* host, const void* device, std::size_t bytes) override {
+  bool copyToHost(void* host, const void* device, std::size_t bytes, Arrival&) override {
     if (bytes > 0) std::memcpy(host, device, bytes);
+    return true;
   }
   bool hostVisible() const override { return true; }
   const OpEntry* op(int id) const override { return id >= 0 && id < kOpCount ? &table_[id] : nullptr; }
   Context& context() override { return context_; }
 
-  Isa isa() const { return isa_; }
-  int lanes() const { return context_.lanes(); }
+  DeviceFacts facts() const override {
+    DeviceFacts facts;
+    facts.isa = isaName(isa_);
+    facts.threads = context_.lanes();
+    return facts;
+  }
 
  private:
   const Isa isa_;
@@ -127,9 +132,5 @@ std::unique_ptr<DeviceImpl> openDevice(const Options& options, std::size_t capac
   const int threads = options.threads > 0 ? options.threads : usableCores();
   return std::make_unique<CpuDevice>(threads, chooseIsa(options.isa.c_str()), capacity);
 }
-
-int deviceLanes(const DeviceImpl& device) { return static_cast<const CpuDevice&>(device).lanes(); }
-
-std::string deviceIsa(const DeviceImpl& device) { return isaName(static_cast<const CpuDevice&>(device).isa()); }
 
 }  // namespace warploom::cpu

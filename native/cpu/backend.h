@@ -18,8 +18,4 @@ std::unique_ptr<DeviceImpl> openDevice(const Options& options, std::size_t capac
 // The cores this process may run on: its affinity mask, cut to the quota of its control group where one is set.
 int usableCores();
 
-// What was chosen, for `inspect`.
-int deviceLanes(const DeviceImpl& device);
-std::string deviceIsa(const DeviceImpl& device);
-
 }  // namespace warploom::cpu

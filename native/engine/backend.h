@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <stdexcept>
 #include <string>
 #include <type_traits>
 
@@ -75,9 +76,41 @@ class Context {
 };
 
 // One row of a backend's table. `args` points at the op's argument struct. scratchBytes may be null: no scratch.
+// refuses may be null: the kernel takes whatever the op's rules allow; else it says at the call, on the JavaScript
+// thread, why it does not take these arguments (a literal), or gives null.
 struct OpEntry {
   void (*run)(const void* args, Context& context) = nullptr;
   int64_t (*scratchBytes)(const void* args, int lanes) = nullptr;
+  const char* (*refuses)(const void* args) = nullptr;
+};
+
+// Told once that bytes have reached the host, with the first index outside its range since the last read (or null), and
+// the reason when the device was lost on the way (or null). On any thread.
+struct Arrival {
+  virtual ~Arrival() = default;
+  virtual void arrived(const IndexErrorInfo* offender, const char* lost) = 0;
+};
+
+// Jobs that a device turned into one launch of its own.
+class Graph {
+ public:
+  virtual ~Graph() = default;
+  virtual void launch() = 0;
+};
+
+// Thrown by a device whose context is gone for good.
+class DeviceLost : public std::runtime_error {
+ public:
+  using std::runtime_error::runtime_error;
+};
+
+// What there is to say about a device.
+struct DeviceFacts {
+  std::string hardware;  // "NVIDIA H100"
+  std::string isa;       // of a CPU
+  int threads = 1;
+  bool simulated = false;  // no time measured on it means anything
+  std::string kernels;     // where its device code came from
 };
 
 // One device of a backend, owned by one Node-API environment.
@@ -89,9 +122,21 @@ class DeviceImpl {
   virtual void release(void* data, std::size_t bytes) = 0;
   // Bytes this device can hold; the default limit of its allocator.
   virtual std::size_t capacity() const = 0;
-  // Host copies, called on the stream's thread in queue order.
+  // Host copies, called on the stream's thread in queue order. `host` may be freed when copyFromHost returns, except
+  // between beginGraph() and endGraph(), where it lives as long as the graph. copyToHost returns true when the bytes
+  // are there, or false when `arrival` will be told; zero bytes ask only for everything before them to be done.
   virtual void copyFromHost(void* device, const void* host, std::size_t bytes) = 0;
-  virtual void copyToHost(void* host, const void* device, std::size_t bytes) = 0;
+  virtual bool copyToHost(void* host, const void* device, std::size_t bytes, Arrival& arrival) = 0;
+  // Waits until everything that jobs began is done; true when an index error is pending that no read has carried away.
+  // Called on the JavaScript thread, after the stream has run dry.
+  virtual bool finish(IndexErrorInfo&) { return false; }
+  // Called on the JavaScript thread after the stream's thread has ended: afterwards no arrival is told any more.
+  virtual void stop() {}
+  // Between the two, on the stream's thread, jobs are not run but become the nodes of a graph. False: this device
+  // replays jobs one by one.
+  virtual bool beginGraph() { return false; }
+  virtual std::unique_ptr<Graph> endGraph() { return nullptr; }
+  virtual DeviceFacts facts() const { return {}; }
   // True where the JavaScript thread may touch device memory that no queued job uses.
   virtual bool hostVisible() const = 0;
   // The entry of an op, or null where this backend lacks it. Entries are asked for once, by id of ops.def.
@@ -112,6 +157,6 @@ class Backend {
 // A plug-in exports this: `extern "C" warploom::Backend* warploomBackend(int version)`, where version is
 // kBackendVersion and a plug-in built for another returns null. The backend lives as long as the process.
 namespace warploom {
-constexpr int kBackendVersion = 1;
+constexpr int kBackendVersion = 2;
 using BackendFactory = Backend* (*)(int version);
 }  // namespace warploom

@@ -14,7 +14,18 @@ constexpr std::size_t kInlineUpload = 512;  // bytes that travel inside the job
 Device::Device(std::string name, std::unique_ptr<DeviceImpl> impl)
     : name_(std::move(name)), impl_(std::move(impl)), allocator_(*impl_), stream_(*impl_) {}
 
-Device::~Device() { stream_.stop(); }
+Device::~Device() { stop(); }
+
+void Device::stop() {
+  stream_.stop();
+  impl_->stop();
+}
+
+void Device::synchronize() {
+  stream_.drain();
+  IndexErrorInfo info;
+  if (impl_->finish(info)) stream_.notePendingIndex(info);
+}
 
 Block* Device::take(std::size_t bytes, const char* op, Error& error) {
   if (Block* block = allocator_.take(bytes)) return block;
@@ -51,6 +62,15 @@ void Device::publish(JobHeader* job) {
 
 bool Device::queue(const OpEntry& entry, const OpCodec& codec, void* args, const BlockUse* uses, int useCount,
                    Error& error) {
+  if (entry.refuses != nullptr) {
+    if (const char* why = entry.refuses(args)) {
+      error = Error();
+      error.code = ErrorCode::notSupported;
+      error.op = codec.name;
+      error.message = why;
+      return false;
+    }
+  }
   Block* scratch = nullptr;
   if (entry.scratchBytes != nullptr) {
     const int64_t bytes = entry.scratchBytes(args, impl_->context().lanes());

@@ -22,6 +22,11 @@ class Device {
   Stream& stream() { return stream_; }
   Allocator& allocator() { return allocator_; }
 
+  // Waits until all queued work is done, on the device too, and collects its index error.
+  void synchronize();
+  // Ends the stream and what the device has of its own; nothing runs and nobody is told anything afterwards.
+  void stop();
+
   // A block, or null with `error` filled. When memory is short: waits for the stream, returns the cache to the system,
   // and tries once more.
   Block* take(std::size_t bytes, const char* op, Error& error);

@@ -4,6 +4,8 @@
 #include <cstdint>
 #include <string>
 
+#include "engine/backend.h"
+
 namespace warploom {
 
 enum class ErrorCode { none, outOfMemory, index, failed, invalid, capture, notSupported, deviceLost };
@@ -19,6 +21,16 @@ struct Error {
 
   explicit operator bool() const { return code != ErrorCode::none; }
 };
+
+inline Error indexError(const IndexErrorInfo& info) {
+  Error error;
+  error.code = ErrorCode::index;
+  error.op = info.op;
+  error.value = info.value;
+  error.bound = info.bound;
+  error.message = "index " + std::to_string(info.value) + " is outside [0, " + std::to_string(info.bound) + ")";
+  return error;
+}
 
 inline const char* errorCodeName(ErrorCode code) {
   switch (code) {

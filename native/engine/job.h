@@ -40,12 +40,21 @@ inline void* jobPayload(JobHeader* job) {
   return reinterpret_cast<void*>((at + 15) & ~uintptr_t{15});
 }
 
-// Somebody who waits for the stream. The stream's thread calls exactly one of the two, once: `post` when the job has
-// run, `abandon` when the stream stops first. Destroying it is the owner's business, on the JavaScript thread.
-struct Completion {
-  virtual ~Completion() = default;
+// Somebody who waits for the stream. Exactly one of the two is called, once, by the stream's thread or by one of the
+// device's own: `post` when the bytes are there or `error` says why not, `abandon` when the stream stops first.
+// Destroying it is the owner's business, on the JavaScript thread.
+struct Completion : Arrival {
   virtual void post() = 0;
   virtual void abandon() = 0;
+  void arrived(const IndexErrorInfo* offender, const char* lost) final {
+    if (lost != nullptr) {
+      error.code = ErrorCode::deviceLost;
+      error.message = lost;
+    } else if (offender != nullptr) {
+      error = indexError(*offender);
+    }
+    post();
+  }
   Error error;
 };
 

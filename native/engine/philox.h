@@ -5,11 +5,7 @@
 
 #include <cstdint>
 
-#if defined(__CUDACC__)
-#define WL_HOST_DEVICE __host__ __device__
-#else
-#define WL_HOST_DEVICE
-#endif
+#include "engine/host_device.h"
 
 namespace warploom {
 

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdlib>
+#include <memory>
 #include <vector>
 
 #include "engine/allocator.h"
@@ -29,6 +30,9 @@ class Recording {
   std::vector<int32_t> retained;  // storages from outside that the jobs name
   std::vector<Block*> blocks;     // every block the jobs touch: a replay moves their tickets
   int device = 0;
+  // Stream thread only: what the device made of the jobs at the first replay, if it builds graphs.
+  std::unique_ptr<Graph> graph;
+  bool graphTried = false;
 
   void append(const JobHeader* job) {
     const Unit* from = reinterpret_cast<const Unit*>(job);

@@ -15,6 +15,16 @@
 namespace warploom {
 namespace {
 
+Error errorOf(const std::exception& thrown, const char* op) {
+  Error error;
+  error.code = dynamic_cast<const DeviceLost*>(&thrown) != nullptr ? ErrorCode::deviceLost : ErrorCode::failed;
+  error.op = op;
+  error.message = dynamic_cast<const std::bad_alloc*>(&thrown) != nullptr
+                      ? "the host ran out of memory inside the kernel"
+                      : thrown.what();
+  return error;
+}
+
 constexpr auto kSpin = std::chrono::microseconds(50);
 constexpr int kPauses = 8;
 
@@ -156,8 +166,17 @@ void Stream::runOne(JobHeader* job) {
     case JobKind::upload: {
       auto* upload = static_cast<UploadPayload*>(jobPayload(job));
       const void* source = upload->source != nullptr ? upload->source : upload + 1;
-      device_.copyFromHost(upload->target, source, upload->bytes);
+      Error error;
+      try {
+        device_.copyFromHost(upload->target, source, upload->bytes);
+      } catch (const std::exception& thrown) {
+        error = errorOf(thrown, "upload");
+      }
       if (upload->owned) std::free(upload->source);
+      if (error) {
+        spoil(job, error);
+        break;
+      }
       for (int i = 0; i < job->uses; ++i) {
         if (jobUses(job)[i].access() == Access::fresh) jobUses(job)[i].block()->poison = 0;
       }
@@ -196,30 +215,23 @@ void Stream::runOp(JobHeader* job) {
     }
   }
   context_.scratch_ = job->scratch;
-  std::string message;
-  bool failed = false;
+  Error error;
   alignas(64) unsigned char args[4096];
   try {
     job->codec->unpack(jobPayload(job), args);
     job->entry->run(args, context_);
-    failed = context_.takeFailure(message);
-  } catch (const std::bad_alloc&) {
-    message = "the host ran out of memory inside the kernel";
-    failed = true;
-  } catch (const std::exception& error) {
-    message = error.what();
-    failed = true;
+    std::string message;
+    if (context_.takeFailure(message)) {
+      error.code = ErrorCode::failed;
+      error.op = job->codec->name;
+      error.message = message;
+    }
+  } catch (const std::exception& thrown) {
+    error = errorOf(thrown, job->codec->name);
   }
   collectIndexError();
-  if (failed) {
-    Error error;
-    error.code = ErrorCode::failed;
-    error.op = job->codec->name;
-    error.message = message;
-    failures_.push_back(error);
-    everFailed_.store(true, std::memory_order_relaxed);
-    notePending(pendingFailure_, error);
-    poisonOutputs(job, static_cast<int32_t>(failures_.size()));
+  if (error) {
+    spoil(job, error);
   } else if (!failures_.empty()) {
     for (int i = 0; i < job->uses; ++i) {
       if (jobUses(job)[i].access() == Access::fresh) jobUses(job)[i].block()->poison = 0;
@@ -227,7 +239,48 @@ void Stream::runOp(JobHeader* job) {
   }
 }
 
+void Stream::spoil(JobHeader* job, const Error& error) {
+  failures_.push_back(error);
+  everFailed_.store(true, std::memory_order_relaxed);
+  notePending(pendingFailure_, error);
+  poisonOutputs(job, static_cast<int32_t>(failures_.size()));
+}
+
+// A device that builds graphs is given the jobs once, instead of running them.
+void Stream::buildGraph(Recording& recording) {
+  recording.graphTried = true;
+  if (!device_.beginGraph()) return;
+  runJobs(recording);
+  recording.graph = device_.endGraph();
+  if (!failures_.empty()) recording.graph.reset();
+}
+
+// Once anything has failed, jobs are replayed one by one: a graph knows nothing of spoiled inputs.
 void Stream::replay(Recording& recording) {
+  Error error;
+  try {
+    if (!recording.graphTried && failures_.empty()) buildGraph(recording);
+    if (recording.graph != nullptr && failures_.empty()) {
+      recording.graph->launch();
+      return;
+    }
+  } catch (const std::exception& thrown) {
+    error = errorOf(thrown, "replay");
+  }
+  if (!error) {
+    runJobs(recording);
+    return;
+  }
+  auto* at = reinterpret_cast<unsigned char*>(recording.jobs.data());
+  auto* end = at + recording.jobs.size() * sizeof(Recording::Unit);
+  while (at < end) {
+    auto* job = reinterpret_cast<JobHeader*>(at);
+    spoil(job, error);
+    at += job->bytes;
+  }
+}
+
+void Stream::runJobs(Recording& recording) {
   auto* at = reinterpret_cast<unsigned char*>(recording.jobs.data());
   auto* end = at + recording.jobs.size() * sizeof(Recording::Unit);
   while (at < end && !stopping_.load(std::memory_order_relaxed)) {
@@ -254,13 +307,7 @@ void Stream::poisonOutputs(JobHeader* job, int32_t mark) {
 void Stream::collectIndexError() {
   IndexErrorInfo info;
   if (!context_.takeIndexError(info)) return;
-  Error error;
-  error.code = ErrorCode::index;
-  error.op = info.op;
-  error.value = info.value;
-  error.bound = info.bound;
-  error.message = "index " + std::to_string(info.value) + " is outside [0, " + std::to_string(info.bound) + ")";
-  notePending(pendingIndex_, error);
+  notePending(pendingIndex_, indexError(info));
 }
 
 void Stream::settleRead(JobHeader* job, ReadPayload& read) {
@@ -272,9 +319,15 @@ void Stream::settleRead(JobHeader* job, ReadPayload& read) {
     std::lock_guard<std::mutex> lock(pendingMutex_);
     read.completion->error = std::exchange(pendingIndex_, Error());
   }
-  if (!read.completion->error && read.bytes > 0) device_.copyToHost(read.target, read.source, read.bytes);
+  try {
+    if (!read.completion->error && !device_.copyToHost(read.target, read.source, read.bytes, *read.completion)) return;
+  } catch (const std::exception& error) {
+    read.completion->error = errorOf(error, "read");
+  }
   read.completion->post();
 }
+
+void Stream::notePendingIndex(const IndexErrorInfo& info) { notePending(pendingIndex_, indexError(info)); }
 
 void Stream::notePending(Error& slot, const Error& error) {
   std::lock_guard<std::mutex> lock(pendingMutex_);

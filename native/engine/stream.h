@@ -38,6 +38,8 @@ class Stream {
   bool everFailed() const { return everFailed_.load(std::memory_order_relaxed); }
   // The error that nothing has reported yet: an index error, else a failed job. Any thread.
   bool takePendingError(Error& error);
+  // Keeps an index error that the device told of when it was asked. Any thread.
+  void notePendingIndex(const IndexErrorInfo& info);
 
   // Drops what has not begun, asks the running kernel to return early, joins.
   void stop();
@@ -49,11 +51,15 @@ class Stream {
   void runOne(JobHeader* job);
   void runOp(JobHeader* job);
   void replay(Recording& recording);
+  void buildGraph(Recording& recording);
+  void runJobs(Recording& recording);
   void discard(JobHeader* job);
   bool waitForWork(uint64_t position);
   void wakeProducer();
   const Error* poisonOf(JobHeader* job);
   void poisonOutputs(JobHeader* job, int32_t mark);
+  // Keeps the error for whoever reads the job's outputs.
+  void spoil(JobHeader* job, const Error& error);
   void collectIndexError();
   void settleRead(JobHeader* job, ReadPayload& read);
   void notePending(Error& slot, const Error& error);

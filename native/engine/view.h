@@ -4,6 +4,8 @@
 
 #include <cstdint>
 
+#include "engine/host_device.h"
+
 namespace warploom {
 
 enum class DType : int32_t {
@@ -20,7 +22,7 @@ enum class DType : int32_t {
 constexpr int kDTypeCount = 8;
 constexpr int kMaxRank = 8;
 
-constexpr int64_t itemSize(DType dtype) {
+WL_HOST_DEVICE constexpr int64_t itemSize(DType dtype) {
   switch (dtype) {
     case DType::float64:
     case DType::int64:
@@ -46,11 +48,11 @@ struct View {
   int64_t strides[kMaxRank];
 
   template <class T>
-  T* as() const {
+  WL_HOST_DEVICE T* as() const {
     return static_cast<T*>(data);
   }
-  bool present() const { return rank >= 0; }
-  int64_t numel() const {
+  WL_HOST_DEVICE bool present() const { return rank >= 0; }
+  WL_HOST_DEVICE int64_t numel() const {
     int64_t n = 1;
     for (int i = 0; i < rank; ++i) n *= sizes[i];
     return n;

@@ -1,6 +1,6 @@
 /** What `warploom inspect` tells: the default device, why it is that one, and its memory. */
 import { addon } from '../addon.js';
-import { defaultDevice, devices } from '../device.js';
+import { defaultDevice, type Device } from '../device.js';
 
 export interface Inspection {
   /** name of the default device */
@@ -17,13 +17,15 @@ export interface Inspection {
   simulated: boolean;
 }
 
-function reasonFor(name: string): string {
+function reasonFor({ id, name }: Device): string {
+  const { version, library, reason } = addon().cudaStatus();
+  if (name !== 'cpu') {
+    const { hardware, kernels } = addon().deviceInfo(id);
+    const cuda = `CUDA ${Math.floor(version / 1000)}.${Math.floor((version % 1000) / 10)}`;
+    return `${library} offers ${cuda} on ${hardware}${kernels ? `; kernels: ${kernels}` : ''}`;
+  }
   const wanted = process.env['WARPLOOM_DEVICE'];
-  if (wanted && wanted !== 'auto') return `WARPLOOM_DEVICE is ${wanted}`;
-  if (name !== 'cpu') return 'the best device present';
-  return devices().some((present) => present.startsWith('cuda'))
-    ? 'the default'
-    : 'no CUDA device: this build has the CPU back end only';
+  return wanted && wanted !== 'auto' ? `WARPLOOM_DEVICE is ${wanted}` : `CUDA is not used: ${reason}`;
 }
 
 /**
@@ -32,15 +34,16 @@ function reasonFor(name: string): string {
  */
 export function inspect(): Inspection {
   const device = defaultDevice();
-  const { isa, threads } = addon().deviceInfo(device.id);
+  const { isa, threads } = addon().deviceInfo(0);
+  const { simulated } = addon().deviceInfo(device.id);
   const { active, reserved, peak, limit } = addon().memory(device.id);
   return {
     device: device.name,
-    reason: reasonFor(device.name),
+    reason: reasonFor(device),
     isa,
     threads,
     memory: { active, reserved, peak, limit },
-    simulated: false,
+    simulated,
   };
 }
 

@@ -6,6 +6,7 @@ import {
   AddonLoadError,
   device,
   Device,
+  CudaDriverError,
   DeviceError,
   dtypes,
   DTypeError,
@@ -121,7 +122,8 @@ describe('errors', () => {
   });
 
   test('unknown devices are named with those present', () => {
-    expect(() => device('cuda:7')).toThrow(DeviceError);
+    expect(() => device('cuda:7')).toThrow(CudaDriverError);
+    expect(() => device('toaster')).toThrow(DeviceError);
     expect(() => device('toaster')).toThrow(/toaster.*cpu/);
     expect(device('cpu')).toBe(device('cpu:0'));
     expect(device('auto').type).toMatch(/cpu|cuda/);

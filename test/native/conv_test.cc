@@ -139,10 +139,10 @@ void checkGeometry(const Geometry& g) {
     runOp(device, OpId::conv2dBackwardWeight, weight);
     checkSums(out[2], dw, "dw");
 
-    if (cpu::deviceIsa(device) == isa) {
+    if (device.facts().isa == isa) {
       for (int i = 0; i < 3; ++i) CHECK(sameBits(out[i], first[i]));
     } else {
-      isa = cpu::deviceIsa(device);
+      isa = device.facts().isa;
       for (int i = 0; i < 3; ++i) first[i] = out[i];
     }
   });

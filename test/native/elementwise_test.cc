@@ -75,9 +75,9 @@ constexpr std::size_t kRoom = 130000;
 class SameBits {
  public:
   void check(DeviceImpl& device, const void* data, std::size_t bytes) {
-    const std::string isa = cpu::deviceIsa(device);
+    const std::string isa = device.facts().isa;
     const std::string now(static_cast<const char*>(data), bytes);
-    if (cpu::deviceLanes(device) == 1) {
+    if (device.facts().threads == 1) {
       first_ = now;
     } else {
       CHECK(now == first_);
@@ -101,7 +101,7 @@ void testBinary(OpId op, const char* name, double (*expected)(double, double), d
                       stridedView<OptIn>(const_cast<T*>(b.data()) + 1, dtypeOf<T>(), l.sizes, l.b),
                       stridedView<Out>(y.data() + 1, dtypeOf<T>(), l.sizes, l.y), 0, 0};
       runOp(device, op, args);
-      if (cpu::deviceLanes(device) == 1) {
+      if (device.facts().threads == 1) {
         eachElement(l, [&](std::size_t i, std::size_t j, std::size_t k) {
           const double want = expected(static_cast<double>(a[i + 1]), static_cast<double>(b[j + 1]));
           CHECK_NEAR(static_cast<double>(y[k + 1]), want, ulps * ulpOf(want));
@@ -227,7 +227,7 @@ TEST(functions) {
             UnaryArgs{viewOf<In>(const_cast<float*>(x.data()), DType::float32, {size}),
                       viewOf<Out>(y.data(), DType::float32, {size})});
       same.check(device, y.data(), n * sizeof(float));
-      if (cpu::deviceLanes(device) != 1) return;
+      if (device.facts().threads != 1) return;
       for (std::size_t i = 0; i < n; ++i) CHECK_NEAR(y[i], f.expected(x[i]), 4 * ulpOf(f.expected(x[i])));
       // The bits of an element do not depend on where it stands.
       for (std::size_t begin : {1u, 5u, 4000u}) {

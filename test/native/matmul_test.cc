@@ -116,7 +116,7 @@ template <class T>
 class SameBits {
  public:
   void add(DeviceImpl& device, const std::vector<T>& y) {
-    const std::string isa = cpu::deviceIsa(device);
+    const std::string isa = device.facts().isa;
     if (isa != isa_) {
       isa_ = isa;
       first_ = y;

@@ -89,7 +89,7 @@ TEST(device) {
   cpu::Options options;
   options.threads = 2;
   auto device = cpu::openDevice(options, 12345);
-  CHECK(device->capacity() == 12345 && device->hostVisible() && cpu::deviceLanes(*device) == 2);
+  CHECK(device->capacity() == 12345 && device->hostVisible() && device->facts().threads == 2);
   for (std::size_t bytes : {0, 1, 65}) {
     void* data = device->allocate(bytes);
     CHECK(data != nullptr && reinterpret_cast<std::uintptr_t>(data) % 64 == 0);

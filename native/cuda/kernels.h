@@ -1,0 +1,24 @@
+// The host side of every op, one function each: it looks at shapes and dtypes, chooses a kernel, and launches it with
+// the op's argument struct. `name##Scratch` sizes the scratch memory of ops that use some, by the same chooser.
+#pragma once
+
+#include "cuda/context.h"
+#include "engine/ops.h"
+
+namespace warploom::cuda {
+
+// Weak: an op that no file defines yet is absent from the table, and the call says so.
+namespace ops {
+#define WL_OP(name, Args) void name(const Args& args, CudaContext& context) __attribute__((weak));
+#define WL_OP_SCRATCH(name, Args)                                          \
+  void name(const Args& args, CudaContext& context) __attribute__((weak)); \
+  int64_t name##Scratch(const Args& args) __attribute__((weak));
+#include "engine/ops.def"
+#undef WL_OP
+#undef WL_OP_SCRATCH
+}  // namespace ops
+
+// By OpId.
+const OpEntry* kernelTable();
+
+}  // namespace warploom::cuda
