@@ -10,6 +10,9 @@ using OfHalves = std::function<uint64_t(const uint64_t* sources)>;
 
 std::vector<uint64_t> hardValues(const Format& f, std::size_t extra) {
   std::vector<uint64_t> values = edgesOf(f.fraction == 10 ? Type::f16 : Type::bf16);
+  // A product halfway between two numbers, of which the least of addends decides: 1.5 times 1 and an ulp.
+  values.push_back(f.one() + 1);
+  values.push_back(f.one() + (uint64_t{1} << (f.fraction - 1)));
   // Bits without a pattern, with exponents near that of 1; and some of any exponent.
   uint64_t state = 1234567;
   for (std::size_t i = 0; i < extra; ++i) {
