@@ -60,6 +60,8 @@ export interface NativeAddon {
   release(handle: number): void;
   /** Copies `bytes` at once, then queues the transfer. 0 when queued. */
   upload(handle: number, byteOffset: number, source: ArrayBufferView): number;
+  /** Queues a copy of a storage's bytes from `byteOffset` on into the whole of another, on another device. 0 when queued. */
+  transfer(source: number, byteOffset: number, target: number): number;
   /**
    * Copies bytes out of a storage once all work queued so far is done. Rejects with the error of the work behind them, or with an
    * index error of any work.

@@ -105,6 +105,18 @@ export class Tensor implements View {
     return tensor;
   }
 
+  /** @internal A contiguous copy of a contiguous tensor on another device; nobody waits for it. */
+  static transferred(source: Tensor, target: Device): Tensor {
+    const size = source.numel * itemSize[source.dtype];
+    const handle = addon().allocate(target.id, size);
+    if (handle < 0) throw fromNative(addon().lastError(), 'to');
+    const tensor = Tensor.fresh(new Storage(handle, target, size), [...source.shape], source.dtype);
+    if (size > 0 && addon().transfer(source.storage.handle, source.offset * itemSize[source.dtype], handle) !== 0) {
+      throw fromNative(addon().lastError(), 'to');
+    }
+    return tensor;
+  }
+
   get device(): Device {
     return this.storage.device;
   }

@@ -138,16 +138,39 @@ Napi::Value upload(const Napi::CallbackInfo& info) {
   return Napi::Number::New(info.Env(), 0);
 }
 
-Napi::ArrayBuffer target(const Napi::CallbackInfo& info, std::size_t index) {
-  if (index >= info.Length() || !info[index].IsArrayBuffer())
-    throw Napi::TypeError::New(info.Env(), "warploom: an ArrayBuffer is expected");
-  return info[index].As<Napi::ArrayBuffer>();
-}
-
 bool refuseWhileRecording(Environment& environment, Device& device) {
   if (device.recording == nullptr) return false;
   setError(environment, ErrorCode::capture, "a value cannot be read while its device records");
   return true;
+}
+
+// transfer(source, byteOffset, target): fills the whole of the target, which lies on another device.
+Napi::Value transfer(const Napi::CallbackInfo& info) {
+  Environment& environment = environmentOf(info);
+  Storage* target = environment.storages.find(number(info, 2));
+  if (target == nullptr) {
+    setError(environment, ErrorCode::invalid, "the storage has been disposed of");
+    return Napi::Number::New(info.Env(), 1);
+  }
+  Storage* source = storageRange(info, 0, static_cast<double>(target->bytes));
+  if (source == nullptr || refuseWhileRecording(environment, *source->device) ||
+      refuseWhileRecording(environment, *target->device)) {
+    return Napi::Number::New(info.Env(), 1);
+  }
+  try {
+    target->device->receive(target->block, *source->device, source->block, static_cast<std::size_t>(number(info, 1)),
+                            static_cast<std::size_t>(target->bytes));
+  } catch (const std::bad_alloc&) {
+    setError(environment, ErrorCode::outOfMemory, "no host memory for the copy on its way").requested = target->bytes;
+    return Napi::Number::New(info.Env(), 1);
+  }
+  return Napi::Number::New(info.Env(), 0);
+}
+
+Napi::ArrayBuffer target(const Napi::CallbackInfo& info, std::size_t index) {
+  if (index >= info.Length() || !info[index].IsArrayBuffer())
+    throw Napi::TypeError::New(info.Env(), "warploom: an ArrayBuffer is expected");
+  return info[index].As<Napi::ArrayBuffer>();
 }
 
 Napi::Value read(const Napi::CallbackInfo& info) {
@@ -392,6 +415,7 @@ void defineFunctions(Napi::Env env, Napi::Object exports, Environment& environme
   };
   set("allocate", allocate);
   set("upload", upload);
+  set("transfer", transfer);
   set("read", read);
   set("readSync", readSync);
   set("lastError", lastError);

@@ -4,6 +4,8 @@
 #include <cstdlib>
 #include <cstring>
 
+#include "engine/transfer.h"
+
 namespace warploom {
 namespace {
 
@@ -133,6 +135,15 @@ void Device::read(Block* block, std::size_t offset, void* target, std::size_t by
   jobUses(job)[0] = BlockUse::of(block, Access::read);
   *static_cast<ReadPayload*>(jobPayload(job)) = {static_cast<const char*>(block->data) + offset, target, bytes,
                                                  completion};
+  publish(job);
+}
+
+void Device::receive(Block* block, Device& from, Block* source, std::size_t offset, std::size_t bytes) {
+  auto* transfer = new Transfer(bytes);
+  from.read(source, offset, transfer->buffer, bytes, transfer);
+  JobHeader* job = reserve(JobKind::receive, 1, sizeof(ReceivePayload));
+  jobUses(job)[0] = BlockUse::of(block, Access::fresh);
+  *static_cast<ReceivePayload*>(jobPayload(job)) = {block->data, bytes, transfer};
   publish(job);
 }
 

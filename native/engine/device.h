@@ -42,6 +42,10 @@ class Device {
   // Queues a job that settles `completion` with the bytes of block at `offset`; with none, it only waits.
   void read(Block* block, std::size_t offset, void* target, std::size_t bytes, Completion* completion);
 
+  // Queues a copy of `bytes` at `offset` of `source`, which lies on another device, to the whole of `block`, on both
+  // streams. Throws std::bad_alloc without host memory for the way.
+  void receive(Block* block, Device& from, Block* source, std::size_t offset, std::size_t bytes);
+
   // Recording: jobs are both run and kept.
   Recording* recording = nullptr;
   void beginRecording(Recording* into);

@@ -7,6 +7,7 @@
 
 #include "engine/futex.h"
 #include "engine/recording.h"
+#include "engine/transfer.h"
 
 #if defined(__x86_64__)
 #include <immintrin.h>
@@ -185,6 +186,9 @@ void Stream::runOne(JobHeader* job) {
     case JobKind::read:
       settleRead(job, *static_cast<ReadPayload*>(jobPayload(job)));
       break;
+    case JobKind::receive:
+      receive(job, *static_cast<ReceivePayload*>(jobPayload(job)));
+      break;
     case JobKind::replay:
       replay(*static_cast<ReplayPayload*>(jobPayload(job))->recording);
       break;
@@ -202,6 +206,8 @@ void Stream::discard(JobHeader* job) {
     if (upload->owned) std::free(upload->source);
   } else if (job->kind == JobKind::read) {
     static_cast<ReadPayload*>(jobPayload(job))->completion->abandon();
+  } else if (job->kind == JobKind::receive) {
+    static_cast<ReceivePayload*>(jobPayload(job))->transfer->release();
   } else if (job->kind == JobKind::forget) {
     delete static_cast<ReplayPayload*>(jobPayload(job))->recording;
   }
@@ -325,6 +331,24 @@ void Stream::settleRead(JobHeader* job, ReadPayload& read) {
     read.completion->error = errorOf(error, "read");
   }
   read.completion->post();
+}
+
+void Stream::receive(JobHeader* job, ReceivePayload& payload) {
+  payload.transfer->wait();
+  Error error = payload.transfer->error;
+  if (!error) {
+    try {
+      device_.copyFromHost(payload.target, payload.transfer->buffer, payload.bytes);
+    } catch (const std::exception& thrown) {
+      error = errorOf(thrown, "to");
+    }
+  }
+  payload.transfer->release();
+  if (error) {
+    spoil(job, error);
+  } else {
+    jobUses(job)[0].block()->poison = 0;
+  }
 }
 
 void Stream::notePendingIndex(const IndexErrorInfo& info) { notePending(pendingIndex_, indexError(info)); }

@@ -16,6 +16,7 @@
 namespace warploom {
 
 class Recording;
+struct ReceivePayload;
 
 class Stream {
  public:
@@ -57,6 +58,7 @@ class Stream {
   bool waitForWork(uint64_t position);
   void wakeProducer();
   const Error* poisonOf(JobHeader* job);
+  void receive(JobHeader* job, ReceivePayload& payload);
   void poisonOutputs(JobHeader* job, int32_t mark);
   // Keeps the error for whoever reads the job's outputs.
   void spoil(JobHeader* job, const Error& error);

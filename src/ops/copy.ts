@@ -38,10 +38,7 @@ export function cast(x: Tensor, dtype: DType): Tensor {
 
 const moveOp: OpDefinition<{ readonly device: Device }> = defineOp<{ readonly device: Device }>({
   name: 'to',
-  forward([x], { device }) {
-    const source = dense(x!);
-    return Tensor.fromBytes(source.dataSync(), source.shape, source.dtype, device);
-  },
+  forward: ([x], { device }) => Tensor.transferred(dense(x!), device),
   grad: ([g], { device }) => [g ? apply(moveOp, [g], { device }) : null],
 });
 

@@ -54,6 +54,19 @@ describe('a back end from a shared library', () => {
     expect(await read(gb!)).toEqual([5, 6]);
   });
 
+  it('passes tensors on to other devices in queue order, and failures with them', async () => {
+    const a = ramp(4097);
+    const there = on(a, [4097]).add(1);
+    const back = there.to('fake:1').add(1).to('cpu').mul(2);
+    there.dispose();
+    expect(await read(back)).toEqual(a.map((x) => 2 * (x + 2)));
+    const broken = wl.tensor([1, 2], { dtype: 'int32', device: 'fake' }).add(1);
+    await expect(broken.to('cpu').add(1).data()).rejects.toThrow(/computes float32 only/);
+    expect(() => wl.capture((x: wl.Tensor) => x.to('fake'))(wl.tensor([1], { device: 'cpu' }))).toThrow(
+      wl.CaptureError,
+    );
+  });
+
   it('has memory of its own', () => {
     const before = { cpu: wl.memory('cpu').active, fake: wl.memory('fake').active };
     const x = on(ramp(1000), [1000]);
