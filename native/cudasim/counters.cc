@@ -1,5 +1,7 @@
 #include "cudasim/counters.h"
 
+#include <cstdio>
+
 #include "cudasim/executor.h"
 
 namespace warploom::cudasim {
@@ -21,6 +23,7 @@ const Field kFields[] = {
     {"conversion", &Counters::conversion},
     {"move", &Counters::move},
     {"control", &Counters::control},
+    {"memory", &Counters::memory},
     {"flops32", &Counters::flops32},
     {"flops64", &Counters::flops64},
     {"flops16", &Counters::flops16},
@@ -32,6 +35,8 @@ const Field kFields[] = {
     {"globalStoreSectors", &Counters::globalStoreSectors},
     {"globalLoadBytes", &Counters::globalLoadBytes},
     {"globalStoreBytes", &Counters::globalStoreBytes},
+    {"compulsoryLoadBytes", &Counters::compulsoryLoadBytes},
+    {"compulsoryStoreBytes", &Counters::compulsoryStoreBytes},
     {"sharedCycles", &Counters::sharedCycles},
     {"sharedIdealCycles", &Counters::sharedIdealCycles},
     {"sharedBytes", &Counters::sharedBytes},
@@ -59,6 +64,11 @@ std::string quoted(const std::string& text) {
 
 }  // namespace
 
+double Counters::simtEfficiency() const {
+  return warpInstructions == 0 ? 0
+                               : static_cast<double>(laneInstructions) / (32.0 * static_cast<double>(warpInstructions));
+}
+
 void Counters::add(const Counters& other) {
   for (const Field& field : kFields) this->*field.member += other.*field.member;
 }
@@ -68,7 +78,9 @@ std::string Counters::json(const std::string& kernel) const {
   for (const Field& field : kFields) {
     out += std::string(",\"") + field.name + "\":" + std::to_string(this->*field.member);
   }
-  return out + "}";
+  char efficiency[32];
+  std::snprintf(efficiency, sizeof(efficiency), "%.6f", simtEfficiency());
+  return out + ",\"simtEfficiency\":" + efficiency + "}";
 }
 
 std::string Finding::json() const {

@@ -156,9 +156,7 @@ void checkAccess(Warp& warp, const Instruction& in, uint32_t mask, uint32_t byte
   if (run.touched != nullptr && space == Space::global) {
     eachLane(mask, [&](int lane) {
       const uint64_t at = reinterpret_cast<uint64_t>(pointers[lane]);
-      if (warp.touched == nullptr || at < warp.touched->low || at >= warp.touched->high) {
-        warp.touched = run.touched->area(at);
-      }
+      warp.touched = run.touched->area(at, warp.touched);
       if (warp.touched != nullptr) TouchedWords::mark(*warp.touched, at, bytes, access != Access::load);
     });
   }
@@ -168,7 +166,7 @@ void checkAccess(Warp& warp, const Instruction& in, uint32_t mask, uint32_t byte
       countShared(warp, mask, bytes, pointers);
     } else if (space == Space::local) {
       warp.counters.localBytes += bytes * static_cast<uint64_t>(__builtin_popcount(mask));
-    } else {
+    } else if (space == Space::global) {
       countGlobal(warp, mask, bytes, access, pointers);
     }
   }

@@ -22,6 +22,13 @@ void countGlobal(Warp& warp, uint32_t mask, uint32_t bytes, Access access, uint8
       highest = s > highest ? s : highest;
     }
   });
+  CompulsoryBytes& compulsory = *warp.block->run->compulsory;
+  eachLane(mask, [&](int lane) {
+    const uint64_t at = reinterpret_cast<uint64_t>(pointers[lane]);
+    warp.compulsory = compulsory.area(at, warp.compulsory);
+    if (warp.compulsory == nullptr) return;
+    CompulsoryBytes::mark(*warp.compulsory, at, bytes, access != Access::store, access != Access::load);
+  });
   Counters& c = warp.counters;
   if (access == Access::load) {
     c.globalLoadRequests += 1;

@@ -444,6 +444,7 @@ void addExecuted(Block& block, Counters& c) {
         c.atomics += lanes;
         break;
       case Class::memory:
+        c.memory += lanes;
         break;
     }
     executed = Executed{};

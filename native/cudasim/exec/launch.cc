@@ -286,7 +286,7 @@ void startBlock(Block& block, RunState& run, uint64_t index) {
     warp.backward = 0;
     warp.rng = static_cast<uint32_t>(scramble(run.settings.seed * 1000003 + index * 64 + i)) | 1;
     warp.low = 1;
-    warp.touched = nullptr;
+    warp.touched = warp.compulsory = nullptr;
     warp.high = 0;
     std::fill(warp.clock, warp.clock + 32, 0);
     warp.clock[i] = 1;
@@ -319,6 +319,7 @@ LaunchResult execute(const Launch& launch, const Settings& settings) {
   run.sharedBytes = kernel.staticShared + launch.dynamicShared;
   run.fullChecks = settings.init || settings.race || settings.counters || launch.recordTouched;
   if (settings.race) run.races = std::make_unique<GlobalRaces>(run);
+  if (settings.counters) run.compulsory = std::make_unique<CompulsoryBytes>(launch);
   if (launch.recordTouched) run.touched = std::make_unique<TouchedWords>(launch);
   int threads = settings.threads > 0 ? settings.threads : static_cast<int>(std::thread::hardware_concurrency());
   threads = static_cast<int>(std::min<uint64_t>(static_cast<uint64_t>(std::max(threads, 1)), run.blocks));
@@ -345,6 +346,7 @@ LaunchResult execute(const Launch& launch, const Settings& settings) {
                           result.findings.end());
   }
   result.counters.launches = 1;
+  if (run.compulsory != nullptr) run.compulsory->count(result.counters);
   if (run.touched != nullptr) result.touched = run.touched->ranges();
   return std::move(run.result);
 }

@@ -39,7 +39,8 @@ struct RunState {
   uint32_t sharedBytes = 0;  // static and dynamic
   bool fullChecks = false;   // init, race, counters or touched: the slow way through memory
   std::unique_ptr<TouchedWords> touched;
-  std::unique_ptr<GlobalRaces> races;  // null unless asked for
+  std::unique_ptr<CompulsoryBytes> compulsory;  // for the counters
+  std::unique_ptr<GlobalRaces> races;           // null unless asked for
   std::mutex mutex;
   LaunchResult result;
   std::set<std::string> seen;  // kind and instruction of findings made so far
@@ -92,9 +93,9 @@ struct Warp {
   const uint8_t* params = nullptr;
   uint64_t low = 1, high = 0;  // the allocation that was hit last
   uint64_t generation = 0;
-  const TouchedWords::Area* touched = nullptr;  // where the last access was noted
-  uint32_t clock[32] = {};                      // vector clock over the warps of the block, moved by barriers
-  uint32_t epoch = 0;                           // moved by __syncwarp, barriers and fences
+  const WordAreas::Area *touched = nullptr, *compulsory = nullptr;  // where the last access was noted
+  uint32_t clock[32] = {};  // vector clock over the warps of the block, moved by barriers
+  uint32_t epoch = 0;       // moved by __syncwarp, barriers and fences
   GlobalOrder order;
   uint32_t carry = 0;  // the condition code of add.cc and its kin, a bit a lane
   uint32_t rng = 1;
