@@ -129,7 +129,7 @@ extern "C" __global__ void lock(int* locked, int* sum) {
       asm volatile("cp.async.commit_group;");                                                                     \
     };                                                                                                            \
     fetch(0);                                                                                                     \
-    for (int step = 0; step < steps; ++step) {                                                                    \
+    _Pragma("unroll 1") for (int step = 0; step < steps; ++step) {                                                \
       if (step + 1 < steps) {                                                                                     \
         fetch(step + 1);                                                                                          \
         asm volatile(WAITS ::: "memory");                                                                         \
