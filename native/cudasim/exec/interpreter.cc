@@ -390,12 +390,12 @@ class WarpRunner {
 
 void deadlock(Block& block) {
   for (const auto& warp : block.warps) {
-    if (warp->finished || warp->groups.empty()) continue;
-    const Group& group = warp->groups.front();
-    const char* why = group.state == GroupState::waitBlock
-                          ? "deadlock: threads wait at this barrier for others that never come"
-                          : "deadlock: lanes wait here for members of their mask that never come";
-    report(*warp, block.run->program.code[group.pc], "sync", __builtin_ctz(group.mask), why);
+    for (const Group& group : warp->groups) {
+      const char* why = group.state == GroupState::waitBlock
+                            ? "deadlock: threads wait at this barrier for others that never come"
+                            : "deadlock: lanes wait here for members of their mask that never come";
+      report(*warp, block.run->program.code[group.pc], "sync", __builtin_ctz(group.mask), why);
+    }
   }
   throw Fault{"sync", 719, -1, "deadlock"};
 }
