@@ -12,6 +12,7 @@ namespace warploom::cudasim {
 namespace {
 
 constexpr uint64_t kTurn = 200000;     // steps of a block before another may run on its thread
+constexpr uint64_t kAlone = 2000;      // steps of a launch before it asks for other threads
 constexpr std::size_t kResident = 64;  // blocks a thread holds at once
 
 // Worker threads that live as long as the process: a launch of one small block must not pay for a thread.
@@ -21,50 +22,82 @@ class Pool {
     static Pool* pool = new Pool;  // never destroyed: its threads may still wait at exit
     return *pool;
   }
-  // Runs work(i) for i < n, one of them on the calling thread; launches take turns.
+  // Runs work(0) on the calling thread, which may call wake() for work(1) to work(n - 1) beside it. Launches take
+  // turns.
   void run(int n, const std::function<void(int)>& work) {
     const std::lock_guard<std::mutex> turn(turn_);
     {
       const std::lock_guard<std::mutex> lock(mutex_);
-      while (static_cast<int>(threads_) < n - 1) {
-        const int index = static_cast<int>(++threads_);
-        std::thread([this, index] { loop(index); }).detach();
-      }
       work_ = &work;
       wanted_ = n;
-      pending_ = n - 1;
       ++generation_;
     }
-    wake_.notify_all();
     work(0);
     std::unique_lock<std::mutex> lock(mutex_);
-    done_.wait(lock, [this] { return pending_ == 0; });
-    work_ = nullptr;
+    work_ = nullptr;  // whoever wakes up only now comes too late
+    done_.wait(lock, [this] { return busy_ == 0; });
+  }
+  void wake() {
+    {
+      const std::lock_guard<std::mutex> lock(mutex_);
+      while (threads_ < wanted_ - 1) {
+        const int index = ++threads_;
+        std::thread([this, index] { loop(index); }).detach();
+      }
+    }
+    wake_.notify_all();
   }
 
  private:
   void loop(int index) {
     uint64_t seen = 0;
+    std::unique_lock<std::mutex> lock(mutex_);
     for (;;) {
-      const std::function<void(int)>* work = nullptr;
-      {
-        std::unique_lock<std::mutex> lock(mutex_);
-        wake_.wait(lock, [&] { return generation_ != seen && work_ != nullptr; });
-        seen = generation_;
-        if (index < wanted_) work = work_;
-      }
-      if (work == nullptr) continue;
+      wake_.wait(lock, [&] { return generation_ != seen && work_ != nullptr; });
+      seen = generation_;
+      if (index >= wanted_) continue;
+      const std::function<void(int)>* work = work_;
+      ++busy_;
+      lock.unlock();
       (*work)(index);
-      const std::lock_guard<std::mutex> lock(mutex_);
-      if (--pending_ == 0) done_.notify_all();
+      lock.lock();
+      if (--busy_ == 0) done_.notify_all();
     }
   }
   std::mutex turn_, mutex_;
   std::condition_variable wake_, done_;
   const std::function<void(int)>* work_ = nullptr;
-  int wanted_ = 0, pending_ = 0;
-  std::size_t threads_ = 0;
+  int wanted_ = 0, busy_ = 0, threads_ = 0;
   uint64_t generation_ = 0;
+};
+
+// Blocks that small launches leave behind for the next: their memory is worth more than their content.
+class SpareBlocks {
+ public:
+  static SpareBlocks& instance() {
+    static SpareBlocks* spare = new SpareBlocks;
+    return *spare;
+  }
+  std::unique_ptr<Block> take() {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    if (blocks_.empty()) return std::make_unique<Block>();
+    std::unique_ptr<Block> block = std::move(blocks_.back());
+    blocks_.pop_back();
+    return block;
+  }
+  void give(std::unique_ptr<Block> block) {
+    constexpr std::size_t kMost = 16, kMostBytes = 1 << 20;
+    std::size_t bytes = block->sharedStore.capacity() + block->granules.capacity() * sizeof(Granule);
+    for (const auto& warp : block->warps) bytes += warp->registerStore.capacity() + 2 * warp->localStore.capacity();
+    if (bytes > kMostBytes) return;
+    block->run = nullptr;
+    const std::lock_guard<std::mutex> lock(mutex_);
+    if (blocks_.size() < kMost) blocks_.push_back(std::move(block));
+  }
+
+ private:
+  std::mutex mutex_;
+  std::vector<std::unique_ptr<Block>> blocks_;
 };
 
 uint64_t scramble(uint64_t x) {
@@ -74,85 +107,97 @@ uint64_t scramble(uint64_t x) {
   return x ^ (x >> 31);
 }
 
-void fill(Warp& warp, const Constant& constant, const Block& block) {
+bool dependsOnLane(Special kind) {
+  return (kind >= Special::tidX && kind <= Special::tidZ) || kind == Special::laneid ||
+         (kind >= Special::lanemaskEq && kind <= Special::lanemaskGt);
+}
+
+uint64_t valueOf(const Warp& warp, const Constant& constant, const Block& block, uint32_t lane) {
   const Launch& launch = block.run->launch;
   const uint32_t* n = launch.block;
-  for (uint32_t lane = 0; lane < kLanes; ++lane) {
-    const uint32_t thread = warp.index * kLanes + lane;
-    uint64_t value = 0;
-    switch (constant.kind) {
-      case Special::immediate:
-        value = constant.value;
-        break;
-      case Special::globalAddress: {
-        const Global* global = block.run->program.globals[constant.value >> 32];
-        value = global->address + static_cast<uint64_t>(static_cast<int32_t>(constant.value));
-        break;
-      }
-      case Special::tidX:
-        value = thread % n[0];
-        break;
-      case Special::tidY:
-        value = thread / n[0] % n[1];
-        break;
-      case Special::tidZ:
-        value = thread / n[0] / n[1];
-        break;
-      case Special::ntidX:
-      case Special::ntidY:
-      case Special::ntidZ:
-        value = n[static_cast<int>(constant.kind) - static_cast<int>(Special::ntidX)];
-        break;
-      case Special::ctaidX:
-      case Special::ctaidY:
-      case Special::ctaidZ:
-        value = block.id[static_cast<int>(constant.kind) - static_cast<int>(Special::ctaidX)];
-        break;
-      case Special::nctaidX:
-      case Special::nctaidY:
-      case Special::nctaidZ:
-        value = launch.grid[static_cast<int>(constant.kind) - static_cast<int>(Special::nctaidX)];
-        break;
-      case Special::laneid:
-        value = lane;
-        break;
-      case Special::warpid:
-        value = warp.index;
-        break;
-      case Special::nwarpid:
-        value = 64;
-        break;
-      case Special::smid:
-        value = (block.id[0] + block.id[1] * launch.grid[0] + block.id[2] * launch.grid[0] * launch.grid[1]) % 16;
-        break;
-      case Special::nsmid:
-        value = 16;
-        break;
-      case Special::gridid:
-        value = 1;
-        break;
-      case Special::lanemaskEq:
-        value = 1u << lane;
-        break;
-      case Special::lanemaskLe:
-        value = (2u << lane) - 1;
-        break;
-      case Special::lanemaskLt:
-        value = (1u << lane) - 1;
-        break;
-      case Special::lanemaskGe:
-        value = 0xffffffffu << lane;
-        break;
-      case Special::lanemaskGt:
-        value = lane == 31 ? 0 : 0xffffffffu << (lane + 1);
-        break;
-      case Special::dynamicSmemSize:
-        value = launch.dynamicShared;
-        break;
-      case Special::totalSmemSize:
-        value = block.run->sharedBytes;
-        break;
+  const uint32_t thread = warp.index * kLanes + lane;
+  uint64_t value = 0;
+  switch (constant.kind) {
+    case Special::immediate:
+      value = constant.value;
+      break;
+    case Special::globalAddress: {
+      const Global* global = block.run->program.globals[constant.value >> 32];
+      value = global->address + static_cast<uint64_t>(static_cast<int32_t>(constant.value));
+      break;
     }
+    case Special::tidX:
+      value = thread % n[0];
+      break;
+    case Special::tidY:
+      value = thread / n[0] % n[1];
+      break;
+    case Special::tidZ:
+      value = thread / n[0] / n[1];
+      break;
+    case Special::ntidX:
+    case Special::ntidY:
+    case Special::ntidZ:
+      value = n[static_cast<int>(constant.kind) - static_cast<int>(Special::ntidX)];
+      break;
+    case Special::ctaidX:
+    case Special::ctaidY:
+    case Special::ctaidZ:
+      value = block.id[static_cast<int>(constant.kind) - static_cast<int>(Special::ctaidX)];
+      break;
+    case Special::nctaidX:
+    case Special::nctaidY:
+    case Special::nctaidZ:
+      value = launch.grid[static_cast<int>(constant.kind) - static_cast<int>(Special::nctaidX)];
+      break;
+    case Special::laneid:
+      value = lane;
+      break;
+    case Special::warpid:
+      value = warp.index;
+      break;
+    case Special::nwarpid:
+      value = 64;
+      break;
+    case Special::smid:
+      value = (block.id[0] + block.id[1] * launch.grid[0] + block.id[2] * launch.grid[0] * launch.grid[1]) % 16;
+      break;
+    case Special::nsmid:
+      value = 16;
+      break;
+    case Special::gridid:
+      value = 1;
+      break;
+    case Special::lanemaskEq:
+      value = 1u << lane;
+      break;
+    case Special::lanemaskLe:
+      value = (2u << lane) - 1;
+      break;
+    case Special::lanemaskLt:
+      value = (1u << lane) - 1;
+      break;
+    case Special::lanemaskGe:
+      value = 0xffffffffu << lane;
+      break;
+    case Special::lanemaskGt:
+      value = lane == 31 ? 0 : 0xffffffffu << (lane + 1);
+      break;
+    case Special::dynamicSmemSize:
+      value = launch.dynamicShared;
+      break;
+    case Special::totalSmemSize:
+      value = block.run->sharedBytes;
+      break;
+  }
+  return value;
+}
+
+void fill(Warp& warp, const Constant& constant, const Block& block) {
+  const bool each = dependsOnLane(constant.kind);
+  uint64_t value = valueOf(warp, constant, block, 0);
+  for (uint32_t lane = 0; lane < kLanes; ++lane) {
+    if (each) value = valueOf(warp, constant, block, lane);
     if (constant.wide) {
       reg<uint64_t>(warp, constant.offset)[lane] = value;
     } else {
@@ -165,13 +210,16 @@ bool sameForAllBlocks(Special kind) {
   return kind < Special::ctaidX || (kind > Special::ctaidZ && kind != Special::smid);
 }
 
-// One thread's share: blocks of its own, in turns.
-void work(RunState& run, std::vector<std::unique_ptr<Block>>& spare) {
+// One thread's share: blocks of its own, in turns. alone: other threads are waiting to be called.
+void work(RunState& run, bool alone) {
   std::deque<std::unique_ptr<Block>> active;
+  std::vector<std::unique_ptr<Block>> spare;
   bool more = true;
+  bool resume = false;  // the block in front has only begun its turn
+  uint64_t own = 0;
   while (!run.stop.load(std::memory_order_relaxed)) {
     // A block that has not finished in its turn may wait for one that has not started.
-    if (more && active.size() < kResident) {
+    if (more && !resume && active.size() < kResident) {
       const uint64_t index = run.nextBlock.fetch_add(1);
       if (index >= run.blocks) {
         more = false;
@@ -181,7 +229,7 @@ void work(RunState& run, std::vector<std::unique_ptr<Block>>& spare) {
           block = std::move(spare.back());
           spare.pop_back();
         } else {
-          block = std::make_unique<Block>();
+          block = SpareBlocks::instance().take();
         }
         startBlock(*block, run, index);
         active.push_front(std::move(block));
@@ -193,7 +241,9 @@ void work(RunState& run, std::vector<std::unique_ptr<Block>>& spare) {
     }
     std::unique_ptr<Block> block = std::move(active.front());
     active.pop_front();
-    block->credit = kTurn;
+    // Waking a thread costs more than a small launch does.
+    const uint64_t turn = alone ? kAlone : kTurn;
+    block->credit = turn;
     bool finished = false;
     try {
       finished = runBlock(*block);
@@ -202,7 +252,14 @@ void work(RunState& run, std::vector<std::unique_ptr<Block>>& spare) {
       if (run.result.status == 0) run.result.status = fault.status;
       run.stop = true;
     }
-    const uint64_t total = run.steps.fetch_add(kTurn - block->credit) + (kTurn - block->credit);
+    const uint64_t used = turn - block->credit;
+    const uint64_t total = run.steps.fetch_add(used) + used;
+    own += used;
+    resume = alone && !finished;
+    if (alone && own >= kAlone) {
+      Pool::instance().wake();
+      alone = false;
+    }
     if (!finished && total > run.settings.maxSteps && !run.stop.exchange(true)) {
       for (const auto& warp : block->warps) {
         if (warp->finished || warp->groups.empty()) continue;
@@ -222,10 +279,13 @@ void work(RunState& run, std::vector<std::unique_ptr<Block>>& spare) {
         addExecuted(*block, run.result.counters);
       }
       spare.push_back(std::move(block));
+    } else if (resume) {
+      active.push_front(std::move(block));
     } else {
       active.push_back(std::move(block));
     }
   }
+  for (std::unique_ptr<Block>& block : spare) SpareBlocks::instance().give(std::move(block));
 }
 
 }  // namespace
@@ -233,7 +293,7 @@ void work(RunState& run, std::vector<std::unique_ptr<Block>>& spare) {
 void startBlock(Block& block, RunState& run, uint64_t index) {
   const Launch& launch = run.launch;
   const Kernel& kernel = *launch.kernel;
-  const bool isNew = block.run == nullptr;
+  const bool isNew = block.run == nullptr;  // to this launch
   if (run.settings.seed != 0) {
     // An order of blocks from the seed: a bijection of the indices by a stride that has no factor with their number.
     uint64_t stride = scramble(run.settings.seed) % run.blocks | 1;
@@ -258,15 +318,15 @@ void startBlock(Block& block, RunState& run, uint64_t index) {
     block.granuleShift = 2;
     block.granules.assign((run.sharedBytes + 3) / 4, Granule{});
   }
-  if (run.settings.counters) block.executed.resize(run.program.code.size());
+  if (isNew && run.settings.counters) block.executed.assign(run.program.code.size(), Executed{});
   for (Barrier& barrier : block.barriers) barrier = Barrier{};
   const uint32_t warps = (block.threads + kLanes - 1) / kLanes;
   if (isNew) block.warps.resize(warps);
   for (uint32_t i = 0; i < warps; ++i) {
     std::unique_ptr<Warp>& slot = block.warps[i];
-    if (slot == nullptr) {
-      slot = std::make_unique<Warp>();
-      slot->registerStore.resize(run.program.registerBytes + 128);
+    if (slot == nullptr) slot = std::make_unique<Warp>();
+    if (isNew) {
+      slot->registerStore.assign(run.program.registerBytes + 128, 0);
       slot->localStore.resize(uint64_t{kernel.localBytes} * kLanes + 128);
     }
     Warp& warp = *slot;
@@ -323,14 +383,10 @@ LaunchResult execute(const Launch& launch, const Settings& settings) {
   if (launch.recordTouched) run.touched = std::make_unique<TouchedWords>(launch);
   int threads = settings.threads > 0 ? settings.threads : static_cast<int>(std::thread::hardware_concurrency());
   threads = static_cast<int>(std::min<uint64_t>(static_cast<uint64_t>(std::max(threads, 1)), run.blocks));
-  const auto share = [&run](int) {
-    std::vector<std::unique_ptr<Block>> spare;
-    work(run, spare);
-  };
   if (threads == 1) {
-    share(0);
+    work(run, false);
   } else {
-    Pool::instance().run(threads, share);
+    Pool::instance().run(threads, [&run](int index) { work(run, index == 0); });
   }
   LaunchResult& result = run.result;
   std::sort(result.findings.begin(), result.findings.end(), [](const Finding& a, const Finding& b) {

@@ -77,7 +77,8 @@ ParsedModule parsePtx(const char* text, std::size_t length);
 // not defined in the module.
 void inlineCalls(const ParsedModule& parsed, Function& entry);
 
-// Decodes an entry. Throws PtxError naming what is not modelled.
-void decodeKernel(const ParsedModule& parsed, const Function& entry, Kernel& kernel);
+// Decodes an entry. Throws PtxError naming what is not modelled. share: registers that never live at the same place
+// share a slot.
+void decodeKernel(const ParsedModule& parsed, const Function& entry, Kernel& kernel, bool share);
 
 }  // namespace warploom::cudasim

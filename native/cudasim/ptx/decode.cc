@@ -3,82 +3,19 @@
 #include <map>
 
 #include "cudasim/ptx/forms.h"
+#include "cudasim/ptx/normalize.h"
+#include "cudasim/ptx/registers.h"
 
 namespace warploom::cudasim {
 
 namespace {
-
-std::vector<std::string> split(const std::string& opcode) {
-  std::vector<std::string> parts;
-  std::size_t from = 0;
-  for (;;) {
-    const std::size_t dot = opcode.find('.', from);
-    parts.push_back(opcode.substr(from, dot - from));
-    if (dot == std::string::npos) return parts;
-    from = dot + 1;
-  }
-}
-
-bool among(const std::string& word, std::initializer_list<const char*> words) {
-  for (const char* one : words) {
-    if (word == one) return true;
-  }
-  return false;
-}
-
-struct Normal {
-  std::string name;
-  bool spinning = false;
-  bool releases = false;
-  bool cacheHint = false;
-};
-
-// Memory instructions say much that changes nothing here: caches, scopes, orderings (the simulated memory is
-// sequentially consistent). The table lists them without.
-Normal normalize(const std::string& opcode) {
-  const std::vector<std::string> parts = split(opcode);
-  Normal normal;
-  normal.name = parts[0];
-  const bool memory = among(parts[0], {"ld", "ldu", "st", "atom", "red"});
-  const bool async = parts[0] == "cp";
-  for (std::size_t i = 1; i < parts.size(); ++i) {
-    std::string part = parts[i];
-    if (memory) {
-      if (among(part, {"ca", "cg", "cs", "lu", "cv", "wb", "wt", "nc", "weak", "cta", "gpu", "sys", "cluster"}))
-        continue;
-      if (part.rfind("L1::", 0) == 0 || part == "L2::64B" || part == "L2::128B" || part == "L2::256B") continue;
-      if (part == "L2::cache_hint") {
-        normal.cacheHint = true;
-        continue;
-      }
-      if (among(part, {"volatile", "relaxed", "acquire", "release", "acq_rel"})) {
-        normal.spinning = true;
-        normal.releases = normal.releases || part == "release" || part == "acq_rel";
-        continue;
-      }
-      if (part == "shared::cta") part = "shared";
-    } else if (async) {
-      if (part == "L2::64B" || part == "L2::128B" || part == "L2::256B" || part == "ca" || part == "cg") continue;
-      if (part == "L2::cache_hint") {
-        normal.cacheHint = true;
-        continue;
-      }
-      if (part == "shared::cta") part = "shared";
-    } else if (part == "shared::cta") {
-      part = "shared";
-    }
-    normal.name += "." + part;
-  }
-  if (among(parts[0], {"atom", "red"})) normal.spinning = true;
-  return normal;
-}
 
 class Decoder {
  public:
   Decoder(const ParsedModule& parsed, const Function& entry, Kernel& kernel)
       : parsed_(parsed), entry_(entry), kernel_(kernel), program_(std::make_shared<Program>()) {}
 
-  void run() {
+  void run(bool share) {
     for (std::size_t i = 0; i < entry_.registers.size(); ++i) {
       const RegisterType type = entry_.registers[i];
       offsets_.push_back(kNone);
@@ -105,10 +42,10 @@ class Decoder {
       }
     }
     program_->registerBytes = next_;
+    kernel_.registers = share ? shareRegisters(*program_, registers_) : next_ / 128;
     program_->paramBytes = kernel_.paramBytes;
     program_->files = parsed_.module->files;
     for (const auto& global : parsed_.module->globals) program_->globals.push_back(global.get());
-    kernel_.registers = next_ / 128;
     kernel_.program = program_;
   }
 
@@ -121,6 +58,7 @@ class Decoder {
   }
   void emit(const Instruction& in) {
     program_->code.push_back(in);
+    registers_.listWrites.push_back(static_cast<uint16_t>(listWrites_));
     Place place;
     if (in.flow != Flow::end) {
       place.ptxLine = statement_->ptxLine;
@@ -133,6 +71,8 @@ class Decoder {
   uint32_t slot(int width) {
     const uint32_t offset = next_;
     next_ += width == 8 ? 256 : 128;
+    registers_.widths.push_back(width == 8 ? 8 : 4);
+    if (width == 8) registers_.widths.push_back(0);
     return offset;
   }
   uint32_t registerOffset(int id) {
@@ -312,6 +252,7 @@ class Decoder {
     }
     if (in.count == 0) in.list = static_cast<uint32_t>(program_->lists.size());
     in.count = static_cast<uint16_t>(in.count + offsets.size());
+    if (isDestination) listWrites_ = in.count;
     program_->lists.insert(program_->lists.end(), offsets.begin(), offsets.end());
   }
 
@@ -375,6 +316,7 @@ class Decoder {
     in.spinning = spinning;
     in.releases = releases;
     fixes_.clear();
+    listWrites_ = 0;
     std::size_t at = 0;
     for (const char* p = form.signature; *p != '\0';) {
       bool optional = false;
@@ -487,13 +429,14 @@ class Decoder {
   std::vector<uint32_t> starts_;
   std::vector<Fix> fixes_;
   std::map<std::pair<std::pair<Special, bool>, uint64_t>, uint32_t> constants_;
-  uint32_t next_ = 0;
+  uint32_t next_ = 0, listWrites_ = 0;
+  VirtualRegisters registers_;
 };
 
 }  // namespace
 
-void decodeKernel(const ParsedModule& parsed, const Function& entry, Kernel& kernel) {
-  Decoder(parsed, entry, kernel).run();
+void decodeKernel(const ParsedModule& parsed, const Function& entry, Kernel& kernel, bool share) {
+  Decoder(parsed, entry, kernel).run(share);
 }
 
 }  // namespace warploom::cudasim

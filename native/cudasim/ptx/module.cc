@@ -52,7 +52,7 @@ void Module::remove(Memory& memory) {
   }
 }
 
-std::unique_ptr<Module> parseModule(const char* text, std::size_t length, std::string& log) {
+std::unique_ptr<Module> parseModule(const char* text, std::size_t length, std::string& log, bool shareRegisters) {
   try {
     ParsedModule parsed = parsePtx(text, length);
     for (const auto& function : parsed.functions) {
@@ -67,7 +67,7 @@ std::unique_ptr<Module> parseModule(const char* text, std::size_t length, std::s
       const uint32_t base = (parsed.moduleSharedBytes + 15) / 16 * 16;
       kernel->staticShared = base + (body.sharedBytes + 15) / 16 * 16;
       kernel->localBytes = (body.localBytes + 15) / 16 * 16;
-      decodeKernel(parsed, body, *kernel);
+      decodeKernel(parsed, body, *kernel, shareRegisters);
       parsed.module->kernels.push_back(std::move(kernel));
     }
     return std::move(parsed.module);

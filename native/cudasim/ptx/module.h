@@ -69,7 +69,8 @@ struct Module {
 };
 
 // Null, and `log` names line and instruction, when the text is wrong or holds what is not modelled.
-std::unique_ptr<Module> parseModule(const char* text, std::size_t length, std::string& log);
+// shareRegisters: false gives every register a slot of its own; only a test wants that.
+std::unique_ptr<Module> parseModule(const char* text, std::size_t length, std::string& log, bool shareRegisters = true);
 
 // Every instruction form that the decoder accepts, as PTX writes it ("add.rn.ftz.f32"), sorted.
 std::vector<std::string> acceptedForms();

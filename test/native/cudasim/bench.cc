@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <chrono>
 
+#include "cudasim/exec/program.h"
 #include "sim.h"
 
 using namespace warploom::test;
@@ -51,20 +52,32 @@ void measure(Sim& sim, const char* what, Run&& run) {
 constexpr int kSize = 512;
 std::string ptx(const std::string& name) { return readText(std::string(WARPLOOM_SIM_PTX) + "/" + name + ".ptx"); }
 
+void describe(const Sim& sim, const char* kernel) {
+  const Program& program = *sim.module->kernel(kernel)->program;
+  std::printf("%s: %zu instructions, %u bytes of registers a warp\n", kernel, program.code.size(),
+              program.registerBytes);
+}
+
 }  // namespace
 
 TEST(fp32) {
-  Sim sim(ptx("matmul"));
-  const uint64_t a = sim.put(floats(kSize * kSize, 1)), b = sim.put(floats(kSize * kSize, 2)),
-                 c = sim.room(kSize * kSize * 4);
-  measure(sim, "fp32 512^3", [&] { sim.clean("matmul128", {4, 4}, {256}, 0, a, b, c, kSize, kSize); });
+  for (const bool share : {true, false}) {
+    Sim sim(ptx("matmul"), share);
+    const uint64_t a = sim.put(floats(kSize * kSize, 1)), b = sim.put(floats(kSize * kSize, 2)),
+                   c = sim.room(kSize * kSize * 4);
+    describe(sim, "matmul128");
+    measure(sim, "fp32 512^3", [&] { sim.clean("matmul128", {4, 4}, {256}, 0, a, b, c, kSize, kSize); });
+  }
 }
 
 TEST(bf16) {
-  Sim sim(ptx("matmul_bf16"));
-  const std::vector<uint16_t> ones(kSize * kSize, 0x3f80);
-  const uint64_t a = sim.put(ones), b = sim.put(ones), c = sim.room(kSize * kSize * 4);
-  measure(sim, "bf16 512^3", [&] { sim.clean("matmulBf16", {4, 4}, {256}, 0, a, b, c, kSize, kSize); });
+  for (const bool share : {true, false}) {
+    Sim sim(ptx("matmul_bf16"), share);
+    const std::vector<uint16_t> ones(kSize * kSize, 0x3f80);
+    const uint64_t a = sim.put(ones), b = sim.put(ones), c = sim.room(kSize * kSize * 4);
+    describe(sim, "matmulBf16");
+    measure(sim, "bf16 512^3", [&] { sim.clean("matmulBf16", {4, 4}, {256}, 0, a, b, c, kSize, kSize); });
+  }
 }
 
 TEST(launches) {

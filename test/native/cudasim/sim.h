@@ -16,9 +16,9 @@ using namespace warploom::cudasim;
 
 class Sim {
  public:
-  explicit Sim(const std::string& ptx) : memory(uint64_t{1} << 30) {
+  explicit Sim(const std::string& ptx, bool shareRegisters = true) : memory(uint64_t{1} << 30) {
     std::string log;
-    module = parseModule(ptx.data(), ptx.size(), log);
+    module = parseModule(ptx.data(), ptx.size(), log, shareRegisters);
     if (module == nullptr) throw std::runtime_error("parseModule: " + log);
     if (!module->place(memory, log)) throw std::runtime_error("place: " + log);
     settings.threads = 2;
