@@ -87,6 +87,9 @@ export interface NativeAddon {
     simulated: boolean;
     /** which file each family of kernels came from */
     kernels: string;
+    /** kernels, fills and copies begun on the card so far; copies to the host so far. Asking waits for the queue. */
+    launches: number;
+    reads: number;
     operations: string[];
   };
   /** Whether CUDA can be used; with `devices` 0, `reason` says why not. */

@@ -10,7 +10,8 @@ import type { DType } from '../src/index.js';
 import { assertClose } from './harness/compare.js';
 import { readFrozen, type FrozenCase } from './harness/frozen.js';
 import { checkGradients, checkSecondGradients } from './harness/gradient.js';
-import { readSurface, record, testDevices, type Column, type Row } from './harness/surface.js';
+import { computes, readSurface, record, testDevices, type Column, type Row } from './harness/surface.js';
+import { onDevice } from './harness/work.js';
 import { describeSample, list, prepare, type Bad, type OpCase, type Sample } from './harness/sample.js';
 import {
   fill,
@@ -48,7 +49,7 @@ export function opCase<P>(op: OpCase<P>): void {
       declare(row, device, 'gradient', (dtype) => checkGradients(op, device, dtype));
       declare(row, device, 'secondGradient', (dtype) => checkSecondGradients(op, device, dtype));
       declare(row, device, 'pytorch', (dtype) => frozenTest(op, device, dtype));
-      if (claimed(row, 'badInput').length === 0) continue;
+      if (claimed(row, 'badInput', device).length === 0) continue;
       for (const entry of need(op, 'bad')) {
         test(`bad input: ${entry.title} (${device})`, async () => {
           await badTest(op, entry, device);
@@ -61,7 +62,7 @@ export function opCase<P>(op: OpCase<P>): void {
 
 /** The tests of one column: one for each claimed dtype, recorded when it has passed. */
 function declare(row: Row, device: string, column: Column, body: (dtype: DType) => Promise<void>): void {
-  for (const dtype of claimed(row, column)) {
+  for (const dtype of claimed(row, column, device)) {
     test(`${column} ${dtype} (${device})`, async () => {
       await warploom.tidy(() => body(dtype));
       record(row.name, column, device, dtype);
@@ -69,10 +70,10 @@ function declare(row: Row, device: string, column: Column, body: (dtype: DType) 
   }
 }
 
-/** The dtypes a row claims in a column. */
-function claimed(row: Row, column: Column): readonly DType[] {
+/** The dtypes a row claims in a column, of those the device computes. */
+function claimed(row: Row, column: Column, device: string): readonly DType[] {
   const claim = row.claims[column];
-  return !claim || 'reason' in claim ? [] : (claim as readonly DType[]);
+  return !claim || 'reason' in claim ? [] : claim.filter((dtype) => computes(device, dtype)).map((d) => d as DType);
 }
 
 function need<P, K extends keyof OpCase<P>>(op: OpCase<P>, key: K): NonNullable<OpCase<P>[K]> {
@@ -100,6 +101,7 @@ async function valueTest<P>(
         sample,
         placed,
         dtype,
+        device,
         `${describeSample(op, sample)}, ${layout}, ${dtype} on ${device}, seed ${seed}`,
       );
     }
@@ -111,15 +113,12 @@ async function compareValue<P>(
   sample: Sample<P>,
   placed: readonly Placed[],
   dtype: DType,
+  device: string,
   what: string,
 ): Promise<void> {
   const inputs = placed.map((p) => p.ref);
-  const actual = list(
-    op.run(
-      placed.map((p) => p.tensor),
-      sample.params,
-    ),
-  );
+  const tensors = placed.map((p) => p.tensor);
+  const actual = onDevice(device, tensors, () => list(op.run(tensors, sample.params)), what);
   const expected = list(op.reference(inputs, sample.params));
   expect(actual.length, `${what}: number of results`).toBe(expected.length);
   for (let k = 0; k < actual.length; k++) {
@@ -205,7 +204,7 @@ async function compareFrozen<P>(op: OpCase<P>, device: string, frozen: FrozenCas
 
 /** The long sweep: random samples until the rounds are used up, each with a seed of its own that a failure prints. */
 function declareSweep<P>(op: OpCase<P>, row: Row, device: string): void {
-  for (const dtype of claimed(row, 'value')) {
+  for (const dtype of claimed(row, 'value', device)) {
     test(`sweep ${dtype} (${device})`, { timeout: 600_000 }, async () => {
       for (let round = 0; round < sweepRounds; round++) {
         const seed = seedOf(op.name, dtype, device, String(round));
@@ -215,7 +214,7 @@ function declareSweep<P>(op: OpCase<P>, row: Row, device: string): void {
         const layout = random.pick(op.layouts ?? layouts);
         const what = `${describeSample(op, sample)}, ${layout}, ${dtype} on ${device}, sweep seed ${seed}`;
         await warploom.tidy(() =>
-          compareValue(op, sample, prepare(op, sample, dtype, device, random, layout), dtype, what),
+          compareValue(op, sample, prepare(op, sample, dtype, device, random, layout), dtype, device, what),
         );
       }
     });

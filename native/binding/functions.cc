@@ -251,12 +251,16 @@ Napi::Value deviceInfo(const Napi::CallbackInfo& info) {
   Napi::Object object = Napi::Object::New(info.Env());
   object.Set("name", device.name());
   object.Set("backend", device.name().substr(0, device.name().find(':')));
+  // What a device of its own counts belongs to the stream's thread until that has run dry.
+  if (!device.impl().hostVisible()) device.stream().drain();
   const DeviceFacts facts = device.impl().facts();
   object.Set("hardware", facts.hardware);
   object.Set("isa", facts.isa);
   object.Set("threads", facts.threads);
   object.Set("simulated", facts.simulated);
   object.Set("kernels", facts.kernels);
+  object.Set("launches", static_cast<double>(facts.launches));
+  object.Set("reads", static_cast<double>(facts.reads));
   std::vector<std::string> operations;
   for (int i = 0; i < kOpCount; ++i) {
     const OpEntry* entry = device.impl().op(i);

@@ -129,6 +129,7 @@ class CudaDevice final : public DeviceImpl {
         staging_->give(piece);
         refuse(driver_, sent, "cuMemcpyDtoHAsync");
       }
+      if (part > 0 && last) ++reads_;
       land({piece, static_cast<char*>(host) + done, part, last ? &arrival : nullptr, carries});
       done += part;
     } while (done < bytes);
@@ -171,6 +172,7 @@ class CudaDevice final : public DeviceImpl {
   std::unique_ptr<Graph> endGraph() override {
     std::unique_ptr<CudaGraph> graph = context_->endGraph();
     graph->mayReport = &context_->mayReport;
+    graph->launches = &context_->launches;
     graph->instantiate();
     return graph;
   }
@@ -180,6 +182,8 @@ class CudaDevice final : public DeviceImpl {
     facts.hardware = name_;
     facts.simulated = driver_.simulated;
     facts.kernels = context_->library.origins();
+    facts.launches = context_->launches;
+    facts.reads = reads_;
     return facts;
   }
 
@@ -208,6 +212,7 @@ class CudaDevice final : public DeviceImpl {
   abi::CUmemoryPool pool_ = nullptr;
   std::size_t capacity_ = 0;
   std::string name_;
+  uint64_t reads_ = 0;
   const OpEntry* const table_ = kernelTable();
   std::unique_ptr<CudaContext> context_;
   std::unique_ptr<Staging> staging_;

@@ -42,6 +42,7 @@ void CudaGraph::launch() {
   if (reportsIndexErrors && mayReport != nullptr) *mayReport = true;
   const abi::CUresult launched = driver_.graphLaunch(exec_, stream_);
   if (launched != abi::CUDA_SUCCESS) refuse(driver_, launched, "cuGraphLaunch");
+  if (launches != nullptr) *launches += work;
 }
 
 void CudaContext::launchKernel(const char* family, const char* entry, Size3 grid, Size3 block, unsigned sharedBytes,
@@ -70,6 +71,7 @@ void CudaContext::launchKernel(const char* family, const char* entry, Size3 grid
                                         before != nullptr, &node);
   }
   if (result != abi::CUDA_SUCCESS) refuse(driver_, result, std::string("launch of ") + entry);
+  count();
 }
 
 void CudaContext::fill(void* to, unsigned char value, std::size_t bytes) {
@@ -84,6 +86,7 @@ void CudaContext::fill(void* to, unsigned char value, std::size_t bytes) {
                                         before != nullptr, &node, context_);
   }
   if (result != abi::CUDA_SUCCESS) refuse(driver_, result, "fill of " + std::to_string(bytes) + " bytes");
+  count();
 }
 
 void CudaContext::copyNode(const abi::CUDA_MEMCPY3D& what) {
@@ -91,6 +94,7 @@ void CudaContext::copyNode(const abi::CUDA_MEMCPY3D& what) {
   const abi::CUresult result = driver_.graphAddMemcpyNode(
       &building_->last, building_->graph, before != nullptr ? &before : nullptr, before != nullptr, &what, context_);
   if (result != abi::CUDA_SUCCESS) refuse(driver_, result, "cuGraphAddMemcpyNode");
+  count();
 }
 
 void CudaContext::copy(void* to, const void* from, std::size_t bytes) {
@@ -98,6 +102,7 @@ void CudaContext::copy(void* to, const void* from, std::size_t bytes) {
   if (building_ == nullptr) {
     const abi::CUresult result = driver_.memcpyDtoDAsync(address(to), address(from), bytes, stream_);
     if (result != abi::CUDA_SUCCESS) refuse(driver_, result, "copy of " + std::to_string(bytes) + " bytes");
+    count();
     return;
   }
   abi::CUDA_MEMCPY3D what = {};

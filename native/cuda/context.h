@@ -29,6 +29,8 @@ class CudaGraph final : public Graph {
   abi::CUgraph graph = nullptr;
   abi::CUgraphNode last = nullptr;  // nodes form a chain: jobs are in order
   bool reportsIndexErrors = false;
+  uint64_t work = 0;             // kernels, fills, copies
+  uint64_t* launches = nullptr;  // the device's count
   bool* mayReport = nullptr;
   // Makes it ready to launch.
   void instantiate();
@@ -92,6 +94,7 @@ class CudaContext final : public Context {
   KernelLibrary library;
   IndexErrorWord* errorWord = nullptr;  // in device memory
   bool mayReport = false;
+  uint64_t launches = 0;
 
  protected:
   void runChunks(int64_t chunks, void* data, void (*fn)(void*, int64_t, int)) override {
@@ -101,6 +104,7 @@ class CudaContext final : public Context {
  private:
   void launchKernel(const char* family, const char* entry, Size3 grid, Size3 block, unsigned sharedBytes,
                     void** params);
+  void count() { ++(building_ == nullptr ? launches : building_->work); }
   void copyNode(const abi::CUDA_MEMCPY3D& what);
 
   const Driver& driver_;

@@ -111,6 +111,8 @@ struct DeviceFacts {
   int threads = 1;
   bool simulated = false;  // no time measured on it means anything
   std::string kernels;     // where its device code came from
+  uint64_t launches = 0;   // kernels, fills and copies on the device begun so far; a graph's count each time
+  uint64_t reads = 0;      // copies to the host so far
 };
 
 // One device of a backend, owned by one Node-API environment.

@@ -61,6 +61,9 @@ export function testDevices(): string[] {
   return (process.env['WARPLOOM_TEST_DEVICES'] ?? 'cpu').split(',').filter((d) => d !== '');
 }
 
+/** CUDA devices leave float64 to the CPU. */
+export const computes = (device: string, dtype: string): boolean => !(device.startsWith('cuda') && dtype === 'float64');
+
 /** Tests of a broken op are no evidence. */
 const broken = process.env['WARPLOOM_TEETH'] !== undefined;
 let folderMade = false;
