@@ -4,6 +4,7 @@
 
 #include "cudasim/exec/halves.h"
 #include "cudasim/exec/machine.h"
+#include "cudasim/exec/matrix_forms.h"
 #include "cudasim/ptx/forms.h"
 
 namespace warploom::cudasim {
@@ -35,52 +36,40 @@ void loadMatrix(Warp& w, const Instruction& in, uint32_t mask) {
 
 // The element types of A and B: how many lie in a register, and their values.
 struct OfHalf {
-  using Sum = float;
   static constexpr int kPer = 2;
   static float value(uint32_t bits, int k) { return toFloat(Half{static_cast<uint16_t>(bits >> (16 * k))}); }
 };
 struct OfBFloat {
-  using Sum = float;
   static constexpr int kPer = 2;
   static float value(uint32_t bits, int k) { return toFloat(BFloat{static_cast<uint16_t>(bits >> (16 * k))}); }
 };
 struct OfTf32 {
-  using Sum = float;
   static constexpr int kPer = 1;
   // The hardware reads the upper 19 bits only.
   static float value(uint32_t bits, int) { return bitsToFloat(bits & 0xffffe000u); }
 };
-template <bool kSigned>
-struct OfByte {
-  using Sum = int32_t;
-  static constexpr int kPer = 4;
-  static int32_t value(uint32_t bits, int k) {
-    return kSigned ? static_cast<int8_t>(bits >> (8 * k)) : static_cast<int32_t>(bits >> (8 * k) & 0xff);
-  }
-};
 
 // D[16][8] = A[16][K] B[K][8] + C. A: registers go row r, row r + 8, then the next part of k. B: parts of k. C: row r,
 // r + 8.
-template <class A, class B, int K, bool kHalfSum, bool kSaturate>
+template <class T, int K, bool kHalfSum>
 void multiply(Warp& w, const Instruction& in, uint32_t mask) {
   if (mask != 0xffffffffu) throw Fault{"sync", 719, __builtin_ctz(~mask), "mma needs all lanes of the warp"};
-  using Sum = typename A::Sum;
-  constexpr int per = A::kPer, chunk = 4 * per, parts = K / chunk;
+  constexpr int per = T::kPer, chunk = 4 * per, parts = K / chunk;
   constexpr int countA = 2 * parts, countB = parts, countC = kHalfSum ? 2 : 4;
   const uint32_t* list = w.block->run->program.lists.data() + in.list;
   const uint32_t *dList = list, *aList = list + countC, *bList = aList + countA, *cList = bList + countB;
-  Sum a[16][K], bt[K][8], c[16][8];
+  float a[16][K], bt[K][8], c[16][8];
   for (int r = 0; r < countA; ++r) {
     const uint32_t* s = reg<uint32_t>(w, aList[r]);
     for (int lane = 0; lane < kLanes; ++lane) {
       for (int k = 0; k < per; ++k)
-        a[lane / 4 + 8 * (r % 2)][r / 2 * chunk + lane % 4 * per + k] = A::value(s[lane], k);
+        a[lane / 4 + 8 * (r % 2)][r / 2 * chunk + lane % 4 * per + k] = T::value(s[lane], k);
     }
   }
   for (int r = 0; r < countB; ++r) {
     const uint32_t* s = reg<uint32_t>(w, bList[r]);
     for (int lane = 0; lane < kLanes; ++lane) {
-      for (int k = 0; k < per; ++k) bt[r * chunk + lane % 4 * per + k][lane / 4] = B::value(s[lane], k);
+      for (int k = 0; k < per; ++k) bt[r * chunk + lane % 4 * per + k][lane / 4] = T::value(s[lane], k);
     }
   }
   for (int r = 0; r < countC; ++r) {
@@ -94,25 +83,13 @@ void multiply(Warp& w, const Instruction& in, uint32_t mask) {
     }
   }
   for (int row = 0; row < 16; ++row) {
-    if constexpr (std::is_same_v<Sum, float>) {
-      float sums[8] = {};
-      for (int k = 0; k < K; ++k) {
-        for (int column = 0; column < 8; ++column) {
-          sums[column] = __builtin_fmaf(a[row][k], bt[k][column], sums[column]);
-        }
-      }
-      for (int column = 0; column < 8; ++column) c[row][column] += sums[column];
-    } else {
+    float sums[8] = {};
+    for (int k = 0; k < K; ++k) {
       for (int column = 0; column < 8; ++column) {
-        int64_t sum = 0;
-        for (int k = 0; k < K; ++k) sum += static_cast<int64_t>(a[row][k]) * bt[k][column];
-        const int64_t all = sum + c[row][column];
-        c[row][column] = !kSaturate        ? static_cast<int32_t>(all)
-                         : all > INT32_MAX ? INT32_MAX
-                         : all < INT32_MIN ? INT32_MIN
-                                           : static_cast<int32_t>(all);
+        sums[column] = __builtin_fmaf(a[row][k], bt[k][column], sums[column]);
       }
     }
+    for (int column = 0; column < 8; ++column) c[row][column] += sums[column];
   }
   for (int r = 0; r < countC; ++r) {
     uint32_t* d = reg<uint32_t>(w, dList[r]);
@@ -236,22 +213,16 @@ void addMatrixForms(FormTable& table) {
     table.add("mma.sync.aligned." + name, form);
   };
   mma("m16n8k16.row.col.f32.f16.f16.f32", &multiplyPairs<OfHalf, 16>);
-  mma("m16n8k16.row.col.f16.f16.f16.f16", &multiply<OfHalf, OfHalf, 16, true, false>);
+  mma("m16n8k16.row.col.f16.f16.f16.f16", &multiply<OfHalf, 16, true>);
   mma("m16n8k16.row.col.f32.bf16.bf16.f32", &multiplyPairs<OfBFloat, 16>);
   mma("m16n8k8.row.col.f32.f16.f16.f32", &multiplyPairs<OfHalf, 8>);
-  mma("m16n8k8.row.col.f16.f16.f16.f16", &multiply<OfHalf, OfHalf, 8, true, false>);
+  mma("m16n8k8.row.col.f16.f16.f16.f16", &multiply<OfHalf, 8, true>);
   mma("m16n8k8.row.col.f32.bf16.bf16.f32", &multiplyPairs<OfBFloat, 8>);
-  mma("m16n8k8.row.col.f32.tf32.tf32.f32", &multiply<OfTf32, OfTf32, 8, false, false>);
-  mma("m16n8k4.row.col.f32.tf32.tf32.f32", &multiply<OfTf32, OfTf32, 4, false, false>);
-  mma("m16n8k16.row.col.s32.s8.s8.s32", &multiply<OfByte<true>, OfByte<true>, 16, false, false>);
-  mma("m16n8k16.row.col.s32.u8.u8.s32", &multiply<OfByte<false>, OfByte<false>, 16, false, false>);
-  mma("m16n8k32.row.col.s32.s8.s8.s32", &multiply<OfByte<true>, OfByte<true>, 32, false, false>);
-  mma("m16n8k32.row.col.s32.u8.u8.s32", &multiply<OfByte<false>, OfByte<false>, 32, false, false>);
-  mma("m16n8k32.row.col.s32.u8.s8.s32", &multiply<OfByte<false>, OfByte<true>, 32, false, false>);
-  mma("m16n8k32.row.col.s32.s8.u8.s32", &multiply<OfByte<true>, OfByte<false>, 32, false, false>);
-  mma("m16n8k32.row.col.satfinite.s32.s8.s8.s32", &multiply<OfByte<true>, OfByte<true>, 32, false, true>);
-  mma("m16n8k16.row.col.satfinite.s32.s8.s8.s32", &multiply<OfByte<true>, OfByte<true>, 16, false, true>);
+  mma("m16n8k8.row.col.f32.tf32.tf32.f32", &multiply<OfTf32, 8, false>);
+  mma("m16n8k4.row.col.f32.tf32.tf32.f32", &multiply<OfTf32, 4, false>);
   mma("m8n8k4.row.col.f64.f64.f64.f64", &multiplyDouble, "v8w8w8w8");
+  addIntegerMatrixForms(table);
+  addWmmaForms(table);
 }
 
 }  // namespace warploom::cudasim
