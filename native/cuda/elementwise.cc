@@ -1,11 +1,9 @@
 // Elementwise operations: dims are merged, then the dense kernel where every operand is one aligned row, else the
 // strided one.
-#include <cmath>
-#include <cstring>
-
 #include "cuda/elementwise_ops.h"
 #include "cuda/kernels.h"
 #include "cuda/layout.h"
+#include "cuda/scalar.h"
 
 namespace warploom::cuda {
 namespace {
@@ -62,21 +60,6 @@ void runUnary(CudaContext& context, const UnaryArgs& given, UnaryOp op) {
   const Choice chosen =
       choose(pick(kUnary, args.x.dtype), dense, fits32({&args.x, &args.y}), n, itemSize(args.x.dtype));
   context.launch("elementwise", chosen.entry, {chosen.blocks}, {kThreads}, 0, args, op, n);
-}
-
-// A scalar operand as the bits of the operands' dtype: integers truncate, saturate at 64 bits and then wrap (PyTorch:
-// -1 as uint8 is 255).
-uint64_t scalarBits(double value, DType dtype) {
-  uint64_t bits = 0;
-  if (dtype == DType::float32) {
-    const float single = static_cast<float>(value);
-    std::memcpy(&bits, &single, sizeof(single));
-    return bits;
-  }
-  if (dtype == DType::boolean) return value != 0;
-  if (std::isnan(value)) return 0;
-  const int64_t whole = value >= 0x1p63 ? INT64_MAX : value < -0x1p63 ? INT64_MIN : static_cast<int64_t>(value);
-  return static_cast<uint64_t>(whole);
 }
 
 DType operandDType(const BinaryArgs& args) {
