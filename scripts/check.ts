@@ -5,7 +5,7 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { ensureBuilt } from './build.js';
+import { buildFolder, ensureBuilt } from './build.js';
 import { findNvcc } from './support/nvcc.js';
 import { checkPackage } from './support/package.js';
 import { add, bin, finish, noTotals, runNative, start, type Totals } from './support/runner.js';
@@ -90,6 +90,9 @@ await step('native tests under ASan and UBSan', () =>
 );
 await step('native tests under TSan', () =>
   sanitized('build-tsan', 'thread', { TSAN_OPTIONS: 'halt_on_error=1:second_deadlock_stack=1' }),
+);
+await step('a million launches', () =>
+  runNative(buildFolder, { CUDASIM_LAUNCHES: '1000000' }, 900, '^cudasim_driver_endurance_test$'),
 );
 await step('package', checkPackage);
 await step('digits', digitsLines);

@@ -92,13 +92,14 @@ export function judgeSkips(totals: Totals, nvcc: boolean): void {
   totals.skipped = 0;
 }
 
-/** Runs the native tests of a build folder. A test program that dies counts as one failure. What is skipped is always shown. */
+/** Runs the native tests of a build folder, or those whose name matches `only`. A test program that dies counts as one failure. What is skipped is always shown. */
 export async function runNative(
   folder: string,
   env: Record<string, string> = {},
   timeoutSeconds = 900,
+  only?: string,
 ): Promise<Totals> {
-  const args = ['--test-dir', folder, '--verbose', '--timeout', '300'];
+  const args = ['--test-dir', folder, '--verbose', '--timeout', '300', ...(only === undefined ? [] : ['-R', only])];
   const done = await start('ctest', args, { env, timeoutSeconds });
   const totals = sumTotals(done.output);
   const crashed = /(\d+) tests failed out of (\d+)/.exec(done.output);

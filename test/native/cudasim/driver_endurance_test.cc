@@ -70,7 +70,12 @@ TEST(launches_leak_nothing) {
     const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
     CHECK(failed == 0);
     const int64_t grown = residentBytes() - before;
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+    // These keep freed memory and notes of their own; the first one looks for leaks itself.
+    CHECK(before > 0);
+#else
     CHECK(before > 0 && grown < (8 << 20));
+#endif
     for (const unsigned value : download<unsigned>(x, 32)) CHECK(value == sum);
     std::printf("%d launches: %.0f a second on the CPU; grown by %.2f MiB after the first %d\n", total, total / seconds,
                 static_cast<double>(grown) / (1 << 20), first);
