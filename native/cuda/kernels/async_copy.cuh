@@ -1,0 +1,30 @@
+// Copies from global to shared memory that run beside the arithmetic (PTX ISA, "cp.async", sm_80 and newer).
+#pragma once
+
+#include <cstdint>
+
+namespace warploom::cuda {
+
+// 4 bytes, or 16 where both addresses are multiples of 16. What arrives may be read by this thread after waitCopies, by
+// the block after a barrier that follows it.
+template <int kBytes>
+__device__ inline void copyAsync(float* shared, const float* global) {
+  static_assert(kBytes == 4 || kBytes == 16, "the sizes in use");
+  const uint32_t to = static_cast<uint32_t>(__cvta_generic_to_shared(shared));
+  if (kBytes == 16) {
+    asm volatile("cp.async.cg.shared.global [%0], [%1], 16;" ::"r"(to), "l"(global) : "memory");
+  } else {
+    asm volatile("cp.async.ca.shared.global [%0], [%1], 4;" ::"r"(to), "l"(global) : "memory");
+  }
+}
+
+// Closes a group of copies; an empty one counts too.
+__device__ inline void commitCopies() { asm volatile("cp.async.commit_group;" ::: "memory"); }
+
+// Waits until all but the last `kPending` groups of this thread have arrived.
+template <int kPending>
+__device__ inline void waitCopies() {
+  asm volatile("cp.async.wait_group %0;" ::"n"(kPending) : "memory");
+}
+
+}  // namespace warploom::cuda
