@@ -26,27 +26,30 @@ const maxPool2dOp = defineOp<PoolParams>({
     if (ctx.needsGrad(0)) ctx.save(indices);
     return Tensor.fresh(out.y, shape, dtype);
   },
-  grad: ([g], { saved: [indices], inputShapes }) => [
-    g ? apply(scatterOp, [g, indices!], { shape: inputShapes[0]! }) : null,
+  grad: ([g], { saved: [indices], inputShapes, params: { geometry } }) => [
+    g ? apply(scatterOp, [g, indices!], { geometry, shape: inputShapes[0]! }) : null,
   ],
 });
 
 /** Each element of g added where its maximum was. */
-const scatterOp: OpDefinition<{ readonly shape: Shape }> = defineOp<{ readonly shape: Shape }>({
+const scatterOp: OpDefinition<PoolParams> = defineOp<PoolParams>({
   name: 'maxPool2d backward',
-  forward([g, indices], { shape }, ctx) {
+  forward([g, indices], { geometry, shape }, ctx) {
     if (ctx.needsGrad(0)) ctx.save(indices!);
     return Tensor.fresh(
-      native.maxPool2dBackward(g!.device, dense(g!), indices!, { dtype: g!.dtype, shape }),
+      native.maxPool2dBackward(g!.device, dense(g!), indices!, { dtype: g!.dtype, shape }, ...geometry),
       shape,
       g!.dtype,
     );
   },
-  grad: ([gg], { saved: [indices] }) => [gg ? apply(gatherOp, [gg, indices!], null) : null, null],
+  grad: ([gg], { saved: [indices], params: { geometry } }) => [
+    gg ? apply(gatherOp, [gg, indices!], { geometry }) : null,
+    null,
+  ],
 });
 
 /** The elements at the places of the maxima. */
-const gatherOp: OpDefinition<null> = defineOp<null>({
+const gatherOp: OpDefinition<Pick<PoolParams, 'geometry'>> = defineOp<Pick<PoolParams, 'geometry'>>({
   name: 'maxPool2d gather',
   forward([x, indices], _, ctx) {
     const { shape } = indices!;
@@ -57,8 +60,8 @@ const gatherOp: OpDefinition<null> = defineOp<null>({
       x!.dtype,
     );
   },
-  grad: ([gg], { saved: [indices], inputShapes }) => [
-    gg ? apply(scatterOp, [gg, indices!], { shape: inputShapes[0]! }) : null,
+  grad: ([gg], { saved: [indices], inputShapes, params: { geometry } }) => [
+    gg ? apply(scatterOp, [gg, indices!], { geometry, shape: inputShapes[0]! }) : null,
     null,
   ],
 });
