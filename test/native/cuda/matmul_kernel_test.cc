@@ -175,6 +175,27 @@ TEST(tiles_give_the_bits_of_the_simple_kernel) {
   }
 }
 
+TEST(ladder) {
+  static Sim steps(readText(std::string(WARPLOOM_SIM_PTX) + "/matmul_ladder.ptx"));
+  for (const Shape& c : {Shape{70, 65, 329}, Shape{16, 16, 16}, Shape{1, 1, 1}, Shape{33, 5, 257}}) {
+    const std::vector<float> a = floats(static_cast<std::size_t>(c.rows * c.depth), 1),
+                             b = floats(static_cast<std::size_t>(c.depth * c.cols), 2);
+    Product product(c);
+    const std::vector<float> expected = product.run("gemm_f32_simple", nullptr, false);
+    for (const auto& [name, size] : {std::pair{"gemm_ladder_shared", 16}, std::pair{"gemm_ladder_registers", 64}}) {
+      Note where(std::string(name) + " " + std::to_string(c.rows) + " x " + std::to_string(c.cols));
+      GemmArgs args = product.args;
+      args.a.data = pointer(steps.put(a));
+      args.b.data = pointer(steps.put(b));
+      const uint64_t y = steps.room(expected.size() * 4);
+      args.y = pointer(y);
+      const int64_t blocks = (c.rows + size - 1) / size * ((c.cols + size - 1) / size);
+      steps.clean(name, {static_cast<uint32_t>(blocks)}, {256}, 0, args);
+      CHECK(Product::sameBits(steps.get<float>(y, expected.size()), expected));
+    }
+  }
+}
+
 TEST(edges) {
   for (const TileShape& tile : kTiles) {
     for (const int64_t depth : {1, 15, 16, 17, 64, 65, 256, 257}) {
