@@ -30,7 +30,7 @@ struct Touched {
 };
 
 struct Finding {
-  std::string check;  // mem | init | race | sync | timeout | trap
+  std::string check;  // mem | init | race | sync | timeout | trap | assert
   std::string kernel, message, file;
   uint32_t block[3] = {0, 0, 0}, thread[3] = {0, 0, 0};
   int line = 0, ptxLine = 0;
@@ -40,9 +40,10 @@ struct Finding {
 };
 
 struct LaunchResult {
-  int status = 0;  // 0 or the CUresult: 700 after a wrong access to memory, 719 after any other finding
+  int status = 0;  // 0 or the CUresult: 700 after a wrong access to memory, 710 after an assertion, else 719
   std::vector<Finding> findings;
   std::vector<Touched> touched;
+  std::string output;  // what the kernel printed
   Counters counters;
 };
 

@@ -17,6 +17,7 @@ const FormTable& formTable() {
     addAtomicForms(*made);
     addWarpForms(*made);
     addMatrixForms(*made);
+    addSystemForms(*made);
     addControlForms(*made);
     return made;
   }();

@@ -63,6 +63,7 @@ void addMemoryForms(FormTable& table);
 void addAtomicForms(FormTable& table);
 void addWarpForms(FormTable& table);
 void addMatrixForms(FormTable& table);
+void addSystemForms(FormTable& table);
 void addControlForms(FormTable& table);
 
 }  // namespace warploom::cudasim

@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <initializer_list>
 #include <map>
 
 #include "cudasim/ptx/ast.h"
@@ -82,11 +83,12 @@ class Inliner {
     if (at < statement.operands.size()) arguments = statement.operands[at++].parts;
     const auto found = parsed_.byName.find(name);
     if (found == parsed_.byName.end() || !found->second->defined) {
-      if (name == "__assertfail") {
-        Statement trap = statement;
-        trap.opcode = "trap";
-        trap.operands.clear();
-        entry_.body.push_back(trap);
+      if (name == "vprintf" && returns.size() == 1 && arguments.size() == 2) {
+        systemCall(statement, name, {8, 8}, returns, arguments);
+        return;
+      }
+      if (name == "__assertfail" && returns.empty() && arguments.size() == 5) {
+        systemCall(statement, name, {8, 8, 4, 8}, returns, arguments);  // the size of a character is of no interest
         return;
       }
       throw PtxError(statement.ptxLine, "call of " + name + ", which the module does not define, is not modelled");
@@ -124,6 +126,43 @@ class Inliner {
     copy(callee, returns, arguments, returnLabel);
     stack_.pop_back();
     entry_.labels[static_cast<std::size_t>(returnLabel)] = static_cast<int>(entry_.body.size());
+  }
+
+  // A function that the driver brings: an instruction of its own, with arguments of these sizes in registers.
+  void systemCall(const Statement& statement, const std::string& name, std::initializer_list<int> sizes,
+                  const std::vector<Operand>& returns, const std::vector<Operand>& arguments) {
+    const auto fresh = [this](RegisterType type) {
+      Operand made;
+      made.kind = Operand::reg;
+      made.id = static_cast<int>(entry_.registers.size());
+      entry_.registers.push_back(type);
+      return made;
+    };
+    const auto in = [](const Operand& variable) {
+      Operand address;
+      address.kind = Operand::address;
+      address.parts = {variable};
+      return address;
+    };
+    Statement call = statement;
+    call.opcode = name;
+    call.operands.clear();
+    if (!returns.empty()) call.operands.push_back(fresh(RegisterType::bits32));
+    std::size_t at = 0;
+    for (const int size : sizes) {
+      const Operand value = fresh(size == 8 ? RegisterType::bits64 : RegisterType::bits32);
+      Statement load = statement;
+      load.opcode = size == 8 ? "ld.param.b64" : "ld.param.b32";
+      load.operands = {value, in(arguments[at++])};
+      entry_.body.push_back(load);
+      call.operands.push_back(value);
+    }
+    entry_.body.push_back(call);
+    if (returns.empty()) return;
+    Statement store = statement;
+    store.opcode = "st.param.b32";
+    store.operands = {in(returns[0]), call.operands[0]};
+    entry_.body.push_back(store);
   }
 
   void rename(Operand& operand, int registerBase, int labelBase, uint32_t localBase, uint32_t sharedBase,

@@ -98,6 +98,7 @@ TEST(every_kind_of_finding) {
       {"bugs_sync", "leavesCopy", 2, 32, {kZeros}, "sync", 719},
       {"bugs_sync", "waitsForFlag", 3, 32, {kZeros, kZeros, 0}, "timeout", 719},
       {"bugs_sync", "loops", 1, 32, {kZeros}, "timeout", 719},
+      {"bugs_system", "asserts", 1, 32, {kZeros, 20}, "assert", 710},
   };
   for (const Row& one : rows) expect(one);
 }
@@ -111,8 +112,30 @@ TEST(correct_kernels_leave_no_report) {
       {"bugs_sync", "enoughAtBarrier", 1, 96, {kZeros}, nullptr, 0},
       {"bugs_sync", "waitsForFlag", 3, 32, {kZeros, kZeros, 1}, nullptr, 0},
       {"bugs_sync", "pipeline", 1, 32, {kZeros, kZeros, 4}, nullptr, 0},
+      {"bugs_system", "asserts", 1, 32, {kZeros, 32}, nullptr, 0},
   };
   for (const Row& one : rows) expect(one);
+}
+
+TEST(printf_goes_to_stdout_when_waited_for) {
+  isolated({{"CUDASIM_THREADS", "1"}}, [] {
+    const std::string path = temporaryFile("printed");
+    const int kept = dup(1);
+    CHECK(std::freopen(path.c_str(), "w", stdout) != nullptr);
+    openDevice();
+    const std::string text = kernelText("bugs_system");
+    CUmodule module = nullptr;
+    CUfunction function = nullptr;
+    OK(CU(cuModuleLoadData)(&module, text.c_str()));
+    OK(CU(cuModuleGetFunction)(&function, module, "prints"));
+    float x = 1.5f;
+    void* params[] = {&x};
+    OK(CU(cuLaunchKernel)(function, 1, 1, 1, 32, 1, 1, 0, nullptr, params, nullptr));
+    OK(CU(cuCtxSynchronize)());
+    dup2(kept, 1);  // failed checks go where they always do
+    const std::string printed = slurp(path);
+    if (printed != "thread 0 of block zero: 0.00\nthread 1 of block zero: 1.50\n") failed("prints", 0, printed);
+  });
 }
 
 TEST(variables_choose_checks_and_mutants) {

@@ -4,6 +4,7 @@
 namespace warploom::test {
 
 void addBarrierTruths(Truths& truths);
+void addSystemTruths(Truths& truths);
 
 namespace {
 
@@ -244,6 +245,7 @@ void addWarpTruths(Truths& truths) {
   }
   truths.own("activemask.b32", activeMask);
   addBarrierTruths(truths);
+  addSystemTruths(truths);
 }
 
 }  // namespace warploom::test
