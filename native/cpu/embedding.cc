@@ -91,6 +91,8 @@ void embedding(const EmbeddingArgs& args, Context& context) {
   }
 }
 
+int64_t embeddingBackwardScratch(const EmbeddingBackwardArgs&, int) { return 0; }
+
 void embeddingBackward(const EmbeddingBackwardArgs& args, Context& context) {
   if (!checkFloats(context, "embeddingBackward", args.g, args.dweight)) return;
   if (!checkIndices(context, "embeddingBackward", args.index)) return;

@@ -1,0 +1,179 @@
+// Sorts the positions of an index operand [N] by the rows they name; positions of one row stay in ascending order.
+//
+// A radix sort from the lowest digit up, kDigitBits a pass (Satish, Harris and Garland, "Designing efficient sorting
+// algorithms for manycore GPUs", IPDPS 2009), in three launches a pass, or one where a single tile holds everything:
+//   count    a block owns a tile of kSortTile elements and counts its digits;
+//   scan     a block owns a digit and sums its counts over the tiles before each;
+//   scatter  a block owns a tile again; a warp owns consecutive elements of it, 32 a round in kSortRounds rounds, and
+//            finds out how often each one's digit stood before it in the warp, then in the tile, then in all of them.
+#include "cuda/index_sort_pass.h"
+#include "cuda/kernels/common.cuh"
+#include "cuda/kernels/index.cuh"
+
+namespace warploom::cuda {
+
+constexpr int kSortWarps = kSortThreads / kWarp;
+
+// The row that element i names, or `bound` where it is none that counts.
+template <class Word>
+__device__ inline Word readKey(const IndexSortPass& pass, int64_t i, IndexErrors* errors) {
+  if (pass.keysIn != nullptr) return static_cast<const Word*>(pass.keysIn)[i];
+  const int64_t row = readIndex(pass.index, i);
+  const bool inside = row >= 0 && row < pass.bound;
+  if (!inside && errors != nullptr) reportIndex(errors, pass.op, row, pass.bound);
+  return static_cast<Word>(inside && row != pass.skipped ? row : pass.bound);
+}
+
+template <class Word>
+__device__ inline int digitOf(const IndexSortPass& pass, Word key) {
+  return static_cast<int>(key >> pass.shift) & (kDigits - 1);
+}
+
+// The sum of the values of the block's threads before this one; and of all. Between two calls stands a barrier.
+template <class Word>
+__device__ inline Word sumBefore(Word value, Word& total) {
+  __shared__ Word sums[kSortWarps];
+  const int lane = threadIdx.x % kWarp, warp = threadIdx.x / kWarp;
+  Word through = value;
+#pragma unroll
+  for (int distance = 1; distance < kWarp; distance *= 2) {
+    const Word before = __shfl_up_sync(0xffffffff, through, distance);
+    if (lane >= distance) through += before;
+  }
+  if (lane == kWarp - 1) sums[warp] = through;
+  // Without this barrier a warp would read sums that other warps have not written yet.
+  __syncthreads();
+  Word before = 0;
+  total = 0;
+#pragma unroll
+  for (int k = 0; k < kSortWarps; ++k) {
+    if (k < warp) before += sums[k];
+    total += sums[k];
+  }
+  return before + through - value;
+}
+
+template <class Word>
+__device__ inline void countDigits(const IndexSortPass& pass) {
+  __shared__ int counts[kDigits];
+  counts[threadIdx.x] = 0;
+  // Without this barrier a thread could count into a digit that is not 0 yet.
+  __syncthreads();
+  const int64_t first = static_cast<int64_t>(blockIdx.x) * kSortTile + threadIdx.x;
+#pragma unroll 1
+  for (int round = 0; round < kSortRounds; ++round) {
+    const int64_t i = first + round * kSortThreads;
+    // Whole numbers: the order of the atomic sums is of no account.
+    if (i < pass.count) atomicAdd(&counts[digitOf(pass, readKey<Word>(pass, i, nullptr))], 1);
+  }
+  // Without this barrier a thread would read its digit's count before all have counted.
+  __syncthreads();
+  static_cast<Word*>(pass.counts)[threadIdx.x * pass.tiles + blockIdx.x] = static_cast<Word>(counts[threadIdx.x]);
+}
+
+template <class Word>
+__device__ inline void scanTiles(const IndexSortPass& pass) {
+  Word* const counts = static_cast<Word*>(pass.counts) + blockIdx.x * pass.tiles;
+  Word before = 0;
+#pragma unroll 1
+  for (int64_t start = 0; start < pass.tiles; start += kSortThreads) {
+    const int64_t tile = start + threadIdx.x;
+    const Word count = tile < pass.tiles ? counts[tile] : Word(0);
+    Word total;
+    const Word here = before + sumBefore(count, total);
+    if (tile < pass.tiles) counts[tile] = here;
+    before += total;
+    // Without this barrier a fast warp would, in the next round, overwrite sums that others still read.
+    __syncthreads();
+  }
+  if (threadIdx.x == 0) static_cast<Word*>(pass.totals)[blockIdx.x] = before;
+}
+
+template <class Word>
+__device__ inline void scatter(const IndexSortPass& pass, IndexErrors* errors) {
+  // How often a warp has a digit; then where the first of them goes.
+  __shared__ Word places[kSortWarps][kDigits];
+  const int lane = threadIdx.x % kWarp, warp = threadIdx.x / kWarp;
+  Word* const mine = places[warp];
+#pragma unroll
+  for (int digit = lane; digit < kDigits; digit += kWarp) mine[digit] = 0;
+  const int64_t first =
+      static_cast<int64_t>(blockIdx.x) * kSortTile + static_cast<int64_t>(warp) * (kWarp * kSortRounds) + lane;
+  Word keys[kSortRounds], ranks[kSortRounds];
+#pragma unroll
+  for (int round = 0; round < kSortRounds; ++round) {
+    const int64_t i = first + round * kWarp;
+    const bool exists = i < pass.count;
+    keys[round] = exists ? readKey<Word>(pass, i, errors) : Word(0);
+    const int digit = exists ? digitOf(pass, keys[round]) : kDigits;  // no digit, so that it meets none
+    const unsigned same = __match_any_sync(0xffffffff, digit);
+    const int sameBefore = __popc(same & ((1u << lane) - 1));
+    // Without this barrier lanes would read counts that lanes of the round before (or zeros that others) still write.
+    __syncwarp();
+    ranks[round] = exists ? mine[digit] + static_cast<Word>(sameBefore) : Word(0);
+    // Without this barrier the first lane of a digit would count its own round before the others have read.
+    __syncwarp();
+    if (exists && sameBefore == 0) mine[digit] = ranks[round] + static_cast<Word>(__popc(same));
+  }
+  // Without this barrier a digit's thread would read counts that other warps have not finished.
+  __syncthreads();
+  const int digit = threadIdx.x;
+  Word ofTile = 0;
+#pragma unroll
+  for (int k = 0; k < kSortWarps; ++k) {
+    const Word count = places[k][digit];
+    places[k][digit] = ofTile;
+    ofTile += count;
+  }
+  Word all;
+  const bool alone = pass.tiles == 1;
+  Word place = sumBefore(alone ? ofTile : static_cast<const Word*>(pass.totals)[digit], all);
+  if (!alone) place += static_cast<const Word*>(pass.counts)[digit * pass.tiles + blockIdx.x];
+#pragma unroll
+  for (int k = 0; k < kSortWarps; ++k) places[k][digit] += place;
+  // Without this barrier warps would read places that other threads have not written yet.
+  __syncthreads();
+  const Word* const positionsIn = static_cast<const Word*>(pass.positionsIn);
+#pragma unroll
+  for (int round = 0; round < kSortRounds; ++round) {
+    const int64_t i = first + round * kWarp;
+    if (i >= pass.count) break;
+    const Word to = mine[digitOf(pass, keys[round])] + ranks[round];
+    static_cast<Word*>(pass.keysOut)[to] = keys[round];
+    static_cast<Word*>(pass.positionsOut)[to] = positionsIn != nullptr ? positionsIn[i] : static_cast<Word>(i);
+  }
+}
+
+// starts[v]: the first of the sorted keys that is not below v, for v in [0, bound]. A thread owns one v.
+template <class Word>
+__device__ inline void findStarts(const Word* keys, int64_t count, Word* starts, int64_t bound) {
+  const int64_t v = static_cast<int64_t>(blockIdx.x) * kSortThreads + threadIdx.x;
+  if (v > bound) return;
+  int64_t low = 0, high = count;
+  while (low < high) {
+    const int64_t middle = low + (high - low) / 2;
+    if (static_cast<int64_t>(keys[middle]) < v) {
+      low = middle + 1;
+    } else {
+      high = middle;
+    }
+  }
+  starts[v] = static_cast<Word>(low);
+}
+
+}  // namespace warploom::cuda
+
+using namespace warploom;
+using namespace warploom::cuda;
+
+// Entries: sort_<step>_<word>.
+#define WL_ENTRY extern "C" __global__ void __launch_bounds__(kSortThreads)
+#define WL_SORT(Word, name)                                                                                    \
+  WL_ENTRY sort_count_##name(const IndexSortPass pass) { countDigits<Word>(pass); }                            \
+  WL_ENTRY sort_scan_##name(const IndexSortPass pass) { scanTiles<Word>(pass); }                               \
+  WL_ENTRY sort_scatter_##name(const IndexSortPass pass, IndexErrors* errors) { scatter<Word>(pass, errors); } \
+  WL_ENTRY sort_starts_##name(const Word* keys, int64_t count, Word* starts, int64_t bound) {                  \
+    findStarts<Word>(keys, count, starts, bound);                                                              \
+  }
+WL_SORT(uint32_t, w32)
+WL_SORT(unsigned long long, w64)
