@@ -158,6 +158,17 @@ int64_t reduceScratch(const ReduceArgs& args, Reduction reduction) {
   return partBytes(parts, partDType(args.x, reduction)) + positionBytes;
 }
 
+void reduceAtOnce(const ReduceArgs& args, Reduction reduction, int64_t divisor, const uint32_t* positions,
+                  CudaContext& context) {
+  ReduceLaunch only = planReduce(args, reduction);
+  only.plan.positionsIn = positions;
+  only.plan.divisor = divisor;
+  only.blocks = static_cast<unsigned>(only.blocks / only.plan.chunks);
+  only.plan.chunks = 1;
+  only.plan.chunk = only.plan.count;
+  launch(only, reduction, context);
+}
+
 void reduce(const ReduceArgs& args, Reduction reduction, CudaContext& context) {
   ReduceLaunch first = planReduce(args, reduction);
   if (first.blocks == 0) return;
@@ -184,14 +195,7 @@ void reduce(const ReduceArgs& args, Reduction reduction, CudaContext& context) {
   static_cast<View&>(rest.x) = parts;
   static_cast<View&>(rest.y) = args.y;
   rest.kept = 1;
-  ReduceLaunch second = planReduce(rest, reduction);
-  second.plan.positionsIn = positions;
-  second.plan.divisor = first.plan.divisor;
-  // One launch, however many chunks there are: they are few against the elements.
-  second.blocks = static_cast<unsigned>(second.blocks / second.plan.chunks);
-  second.plan.chunks = 1;
-  second.plan.chunk = second.plan.count;
-  launch(second, reduction, context);
+  reduceAtOnce(rest, reduction, first.plan.divisor, positions, context);
 }
 
 namespace ops {

@@ -19,6 +19,10 @@ struct ReduceLaunch {
 ReduceLaunch planReduce(const ReduceArgs& args, Reduction reduction);
 
 int64_t reduceScratch(const ReduceArgs& args, Reduction reduction);
+// In one launch without scratch, for what earlier launches left: few results behind each output. Positions, where they
+// have any, lie as x does.
+void reduceAtOnce(const ReduceArgs& args, Reduction reduction, int64_t divisor, const uint32_t* positions,
+                  CudaContext& context);
 void reduce(const ReduceArgs& args, Reduction reduction, CudaContext& context);
 
 }  // namespace warploom::cuda

@@ -116,14 +116,6 @@ __device__ inline void copyDims(const View& x, const ReducePlan& plan, Dims& dim
 }
 
 __device__ inline uint32_t quotient(uint32_t i, uint32_t size, double) { return i / size; }
-// By the reciprocal: ptxas calls a function for a division in 64 bits, and spills around it. Below 2^53 the rounded
-// product is off by one at most.
-__device__ inline int64_t quotient(int64_t i, int64_t size, double inverse) {
-  const int64_t guess = static_cast<int64_t>(static_cast<double>(i) * inverse);
-  const int64_t rest = i - guess * size;
-  return guess + (rest >= size) - (rest < 0);
-}
-
 // The offset of element i, row-major, of dims [begin, end).
 template <class Index>
 __device__ inline int64_t offsetWithin(const Dims& dims, int begin, int end, int64_t element) {
@@ -296,15 +288,12 @@ __device__ inline void reduceColumns(const ReduceArgs& args, const ReducePlan& p
 using namespace warploom;
 using namespace warploom::cuda;
 
-// Of a multiprocessor, at least. Left to itself ptxas spills a few registers to fit more blocks.
-constexpr int kBlocks = 2;
-
 #define WL_REDUCE(kind, name, ...)                                                     \
-  extern "C" __global__ void __launch_bounds__(kTeamThreads, kBlocks)                  \
+  extern "C" __global__ void __launch_bounds__(kTeamThreads, kTeamBlocks)              \
       reduce_##kind##_##name##_rows(const ReduceArgs args, const ReducePlan plan) {    \
     reduceRows<__VA_ARGS__>(args, plan);                                               \
   }                                                                                    \
-  extern "C" __global__ void __launch_bounds__(kTeamThreads, kBlocks)                  \
+  extern "C" __global__ void __launch_bounds__(kTeamThreads, kTeamBlocks)              \
       reduce_##kind##_##name##_columns(const ReduceArgs args, const ReducePlan plan) { \
     reduceColumns<__VA_ARGS__>(args, plan);                                            \
   }

@@ -12,9 +12,19 @@
 namespace warploom::cuda {
 
 constexpr int kTeamThreads = 256;  // of a block
+// Of a multiprocessor, at least. Left to itself ptxas spills a few registers to fit more blocks.
+constexpr int kTeamBlocks = 2;
 constexpr int kTeamWarps = kTeamThreads / kWarp;
 constexpr int kSlots = 4;  // of a thread
 constexpr unsigned kAllLanes = 0xffffffffu;
+
+// i / size by the reciprocal: ptxas calls a function for a division in 64 bits, and spills around it. Below 2^53 the
+// rounded product is off by one at most.
+__device__ inline int64_t quotient(int64_t i, int64_t size, double inverse) {
+  const int64_t guess = static_cast<int64_t>(static_cast<double>(i) * inverse);
+  const int64_t rest = i - guess * size;
+  return guess + (rest >= size) - (rest < 0);
+}
 
 struct SumJoin {
   template <class V>

@@ -1,0 +1,166 @@
+// Rows held in registers: what a team loads of its row, how the thread's values are joined, and where the row lies in
+// (outer, n, inner). Two kinds of team with the same members: RowTeam for rows whose elements lie side by side (or
+// anywhere), ColumnTeam for dense inner dims, where neighbouring threads own neighbouring columns.
+#pragma once
+
+#include "cuda/kernels/reduce.cuh"
+#include "cuda/row_plan.h"
+#include "engine/view.h"
+
+namespace warploom::cuda {
+
+__device__ inline float infinity() { return __int_as_float(0x7f800000); }
+
+// Where a team's row lies; its threads take part in barriers and shuffles even without one.
+struct Place {
+  int64_t outer, inner;
+  bool active;
+
+  template <class T>
+  __device__ T* in(const View& view) const {
+    return view.as<T>() + outer * view.strides[0] + inner * view.strides[2];
+  }
+  // Of a view [outer, inner].
+  __device__ int64_t at(const View& view) const { return outer * view.strides[0] + inner * view.strides[1]; }
+};
+
+struct HeldRow : RowTeam {
+  template <class V>
+  using Shared = V[kTeamWarps];
+
+  __device__ explicit HeldRow(const RowPlan& plan) : RowTeam(plan.width, plan.packed != 0) {}
+
+  // The rows that come up in one round of a block.
+  __device__ static int64_t tasks(const RowPlan& plan) { return plan.outer * plan.inner; }
+  __device__ int tasksBlock() const { return teams(); }
+  __device__ Place place(const RowPlan& plan, int64_t firstTask) const {
+    const int64_t row = firstTask + team();
+    const int64_t outer = plan.inner == 1 ? row : quotient(row, plan.inner, plan.innerInverse);
+    return {outer, row - outer * plan.inner, row < tasks(plan)};
+  }
+  // Of its elements, value k of group g.
+  __device__ int element(int g, int k) const { return g * perStep + at(k); }
+  __device__ int span(int groups) const { return groups * perStep; }
+
+  template <int kGroups>
+  __device__ void load(const float* row, int64_t stride, int count, float pad, float (&v)[kGroups * kSlots]) const {
+#pragma unroll
+    for (int g = 0; g < kGroups; ++g) {
+      if (packed) {
+        const int i = element(g, 0);
+        Packed<float, kSlots> values = {{pad, pad, pad, pad}};
+        if (i < count) values = loadPacked<float, kSlots>(row + i);
+#pragma unroll
+        for (int k = 0; k < kSlots; ++k) v[g * kSlots + k] = values.v[k];
+      } else {
+#pragma unroll
+        for (int k = 0; k < kSlots; ++k) {
+          const int i = element(g, k);
+          v[g * kSlots + k] = i < count ? row[i * stride] : pad;
+        }
+      }
+    }
+  }
+  template <int kGroups>
+  __device__ void store(float* row, int64_t stride, int count, const float (&v)[kGroups * kSlots]) const {
+#pragma unroll
+    for (int g = 0; g < kGroups; ++g) {
+      if (packed) {
+        const int i = element(g, 0);
+        if (i < count) {
+          storePacked(row + i,
+                      Packed<float, kSlots>{{v[g * kSlots], v[g * kSlots + 1], v[g * kSlots + 2], v[g * kSlots + 3]}});
+        }
+      } else {
+#pragma unroll
+        for (int k = 0; k < kSlots; ++k) {
+          const int i = element(g, k);
+          if (i < count) row[i * stride] = v[g * kSlots + k];
+        }
+      }
+    }
+  }
+};
+
+struct HeldColumn {
+  template <class V>
+  using Shared = V[kTeamThreads];
+
+  int width, rows;
+  int column, row;
+
+  __device__ explicit HeldColumn(const RowPlan& plan) : width(plan.width), rows(kTeamThreads / plan.width) {
+    column = static_cast<int>(threadIdx.x) & (width - 1);
+    row = static_cast<int>(threadIdx.x) / width;
+  }
+  __device__ static int64_t tasks(const RowPlan& plan) { return plan.outer * plan.tiles; }
+  __device__ int tasksBlock() const { return 1; }
+  __device__ bool leads() const { return row == 0; }
+  __device__ int teams() const { return width; }
+  __device__ int team() const { return column; }
+  __device__ Place place(const RowPlan& plan, int64_t firstTask) const {
+    const int64_t outer = quotient(firstTask, plan.tiles, plan.innerInverse);
+    const int64_t inner = (firstTask - outer * plan.tiles) * width + column;
+    return {outer, inner, firstTask < tasks(plan) && inner < plan.inner};
+  }
+  __device__ int element(int g, int k) const { return (g * kSlots + k) * rows + row; }
+  __device__ int span(int groups) const { return groups * kSlots * rows; }
+
+  template <int kGroups>
+  __device__ void load(const float* first, int64_t stride, int count, float pad, float (&v)[kGroups * kSlots]) const {
+#pragma unroll
+    for (int j = 0; j < kGroups * kSlots; ++j) {
+      const int i = j * rows + row;
+      v[j] = i < count ? first[i * stride] : pad;
+    }
+  }
+  template <int kGroups>
+  __device__ void store(float* first, int64_t stride, int count, const float (&v)[kGroups * kSlots]) const {
+#pragma unroll
+    for (int j = 0; j < kGroups * kSlots; ++j) {
+      const int i = j * rows + row;
+      if (i < count) first[i * stride] = v[j];
+    }
+  }
+  template <class V, class Join>
+  __device__ V joinSlots(V (&slots)[kSlots], V* shared, Join join) const {
+    shared[threadIdx.x] = join(join(slots[0], slots[1]), join(slots[2], slots[3]));
+#pragma unroll 1
+    for (int half = kTeamThreads / 2; half >= width; half /= 2) {
+      __syncthreads();  // without this barrier a thread would join what the round before has not stored yet
+      if (static_cast<int>(threadIdx.x) < half) {
+        shared[threadIdx.x] = join(shared[threadIdx.x], shared[threadIdx.x + half]);
+      }
+    }
+    __syncthreads();  // without this barrier the other rows of threads would read an unfinished result
+    const V value = shared[column];
+    __syncthreads();  // without this barrier the next reduction would overwrite what a slower warp still reads
+    return value;
+  }
+};
+
+// The sum and the maximum of values that a team holds.
+template <int kGroups, class Team>
+__device__ inline float teamSum(const Team& team, const float (&v)[kGroups * kSlots], float* shared) {
+  float slots[kSlots];
+#pragma unroll
+  for (int k = 0; k < kSlots; ++k) {
+    slots[k] = v[k];
+#pragma unroll
+    for (int g = 1; g < kGroups; ++g) slots[k] = slots[k] + v[g * kSlots + k];
+  }
+  return team.joinSlots(slots, shared, SumJoin());
+}
+template <int kGroups, class Team>
+__device__ inline float teamMax(const Team& team, const float (&v)[kGroups * kSlots], float* shared) {
+  float slots[kSlots];
+#pragma unroll
+  for (int k = 0; k < kSlots; ++k) {
+    slots[k] = v[k];
+#pragma unroll
+    for (int g = 1; g < kGroups; ++g) slots[k] = fmaxf(slots[k], v[g * kSlots + k]);
+  }
+  return team.joinSlots(slots, shared, MaxJoin());
+}
+
+}  // namespace warploom::cuda
