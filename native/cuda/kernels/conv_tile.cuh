@@ -1,0 +1,156 @@
+// Sources and store of correlations as products (gemm_tile.cuh): rows are y's pixels (image, row, column) of one phase,
+// columns are y's channels, k is (source channel, tap row, tap column). Nothing is unfolded in memory: a source finds
+// its elements where they are.
+#pragma once
+
+#include "cuda/conv_args.h"
+#include "cuda/kernels/gemm_tile.cuh"
+
+namespace warploom::cuda {
+
+// One phase of one group.
+struct Correlation {
+  ConvPhase h, w;
+  int pixels, depth;
+  FastDivide byPlane, byWidth;  // lines of h * lines of w, lines of w
+  FastDivide byTaps, byTapsW;
+
+  __device__ Correlation(const ConvArgs& args, int phaseH, int phaseW)
+      : h(convPhase(args.h, args.backward != 0, phaseH)), w(convPhase(args.w, args.backward != 0, phaseW)) {
+    pixels = args.images * h.lines * w.lines;
+    depth = args.channels * h.taps * w.taps;
+    byPlane = fastDivide(max(1, h.lines * w.lines));
+    byWidth = fastDivide(max(1, w.lines));
+    byTaps = fastDivide(max(1, h.taps * w.taps));
+    byTapsW = fastDivide(max(1, w.taps));
+  }
+};
+
+struct Pixel {
+  int image, row, column;
+  __device__ Pixel(int i, const FastDivide& byPlane, const FastDivide& byWidth) {
+    image = byPlane.quotient(i);
+    const int inPlane = i - image * static_cast<int>(byPlane.divisor);
+    row = byWidth.quotient(inPlane);
+    column = inPlane - row * static_cast<int>(byWidth.divisor);
+  }
+};
+
+// What pixels read. Lanes take neighbouring pixels: they lie side by side where the stride is 1.
+struct PixelSource {
+  static constexpr bool kAlongDepth = false, kHoles = true, kVector = false, kKeepsLines = true;
+  const float* origin;  // of the group
+  int64_t image;
+  int height, width;
+  const Correlation& of;
+  bool vector;
+
+  struct Line {
+    const float* at;
+    int row, column;
+  };
+  __device__ Line line(int i) const {
+    const Pixel pixel(min(i, of.pixels - 1), of.byPlane, of.byWidth);
+    const int row = of.h.origin + pixel.row * of.h.lineStep, column = of.w.origin + pixel.column * of.w.lineStep;
+    return {origin + pixel.image * image + (static_cast<int64_t>(row) * width + column), row, column};
+  }
+  struct Depth {
+    int offset, down, right;
+  };
+  __device__ Depth depth(int k) const {
+    const Pixel tap(k, of.byTaps, of.byTapsW);  // its image is the source channel
+    const int down = tap.row * of.h.tapStep, right = tap.column * of.w.tapStep;
+    return {tap.image * (height * width) + down * width + right, down, right};
+  }
+  __device__ const float* at(Line line, Depth depth) const {
+    const bool inside = static_cast<unsigned>(line.row + depth.down) < static_cast<unsigned>(height) &&
+                        static_cast<unsigned>(line.column + depth.right) < static_cast<unsigned>(width);
+    return inside ? line.at + depth.offset : nullptr;
+  }
+};
+
+// The weights of an output channel. The taps of one source channel lie side by side.
+struct WeightSource {
+  static constexpr bool kAlongDepth = true, kHoles = false, kVector = false, kKeepsLines = false;
+  const float* origin;  // of the group
+  int lineStride, channelStride, kernelWidth;
+  int last;
+  const Correlation& of;
+  bool vector;
+
+  using Line = int;
+  __device__ Line line(int i) const { return min(i, last) * lineStride; }
+  using Depth = const float*;
+  __device__ Depth depth(int k) const {
+    const Pixel tap(k, of.byTaps, of.byTapsW);
+    return origin + tap.image * channelStride + (of.h.firstTap + tap.row * of.h.tapSkips) * kernelWidth +
+           (of.w.firstTap + tap.column * of.w.tapSkips);
+  }
+  __device__ const float* at(Line line, Depth depth) const { return depth + line; }
+};
+
+struct PixelStore {
+  float* y;  // of the group, and of the share
+  const float* bias;
+  int64_t image;
+  int plane, width;
+  int phaseH, phaseW, stepH, stepW;
+  int outputs;
+  const Correlation& of;
+  bool vector;
+
+  template <int R, int C>
+  __device__ void put(int row, int col, const float (&sums)[R][C], bool first, bool last) const {
+    if (row >= of.pixels) return;
+    if (R == 4 && vector) {
+      // Four pixels are inside of one plane, or outside, together.
+      float* to = at(row) + static_cast<int64_t>(col) * plane;
+#pragma unroll
+      for (int j = 0; j < C; ++j, to += plane) {
+        if (col + j >= outputs) return;
+        Packed<float, R> out;
+        if (!first) out = loadPacked<float, R>(to);
+        const float start = last && bias != nullptr ? bias[col + j] : -0.0f;
+#pragma unroll
+        for (int i = 0; i < R; ++i) out.v[i] = (first ? sums[i][j] : out.v[i] + sums[i][j]) + start;
+        storePacked(to, out);
+      }
+      return;
+    }
+#pragma unroll
+    for (int i = 0; i < R; ++i) {
+      if (row + i >= of.pixels) return;
+      float* to = at(row + i) + static_cast<int64_t>(col) * plane;
+#pragma unroll
+      for (int j = 0; j < C; ++j, to += plane) {
+        if (col + j >= outputs) break;
+        const float sum = first ? sums[i][j] : *to + sums[i][j];
+        *to = last && bias != nullptr ? sum + bias[col + j] : sum;
+      }
+    }
+  }
+  __device__ bool finishes() const { return false; }
+  template <int R, int C>
+  __device__ void finish(int, int) const {}
+
+  // A tile that no tap reaches, or of a share that this phase does not have.
+  template <class Tile>
+  __device__ void putNothing(int row0, int col0, float value) const {
+    const int end = min(row0 + Tile::kRows, of.pixels);
+    for (int row = row0 + static_cast<int>(threadIdx.x); row < end; row += Tile::kThreads) {
+      float* to = at(row) + static_cast<int64_t>(col0) * plane;
+      for (int col = col0; col < min(col0 + Tile::kCols, outputs); ++col, to += plane)
+        *to = bias != nullptr ? value + bias[col] : value;
+    }
+  }
+
+ private:
+  // A pixel's place, in the group's first channel.
+  __device__ float* at(int row) const {
+    const Pixel pixel(row, of.byPlane, of.byWidth);
+    return y + pixel.image * image +
+           (static_cast<int64_t>(pixel.row * stepH + phaseH) * width + pixel.column * stepW + phaseW);
+  }
+};
+
+}  // namespace warploom::cuda
