@@ -27,6 +27,28 @@ __device__ inline void storePacked(T* to, const Packed<T, N>& values) {
   *reinterpret_cast<Packed<T, N>*>(to) = values;
 }
 
+// The same to global memory, in one instruction whatever the compiler thinks: the plain store it now and then takes
+// apart into one for each value, and a warp then writes every sector several times.
+template <class T, int N>
+__device__ inline void storeGlobal(T* to, const Packed<T, N>& values) {
+  constexpr int kWords = sizeof(values) / sizeof(uint32_t);
+  if constexpr (kWords < 2) {
+    storePacked(to, values);
+  } else {
+    static_assert(kWords == 2 || kWords == 4, "8 or 16 bytes");
+    uint32_t words[kWords];
+    memcpy(words, &values, sizeof(values));
+    const std::size_t address = __cvta_generic_to_global(to);
+    if constexpr (kWords == 4) {
+      asm volatile("st.global.v4.b32 [%0], {%1, %2, %3, %4};" ::"l"(address), "r"(words[0]), "r"(words[1]),
+                   "r"(words[2]), "r"(words[3])
+                   : "memory");
+    } else {
+      asm volatile("st.global.v2.b32 [%0], {%1, %2};" ::"l"(address), "r"(words[0]), "r"(words[1]) : "memory");
+    }
+  }
+}
+
 // The offset of row-major element `i` of `like`'s sizes in each of N views of those sizes. Index is uint32_t where
 // every size and offset fits, else int64_t. Loops are unrolled: a view indexed by a variable would be copied to local
 // memory.

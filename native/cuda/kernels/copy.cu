@@ -31,7 +31,7 @@ __device__ inline void convertDense(const UnaryArgs& args, int64_t n, DType to) 
       Packed<To, kGroup> out;
 #pragma unroll
       for (int k = 0; k < kGroup; ++k) out.v[k] = convertTo<To>(in.v[k]);
-      storePacked(y + first, out);
+      storeGlobal(y + first, out);
       return;
     }
 #pragma unroll 1
@@ -73,8 +73,9 @@ __device__ inline void moveStrided(const UnaryArgs& args, int64_t n) {
 
 template <class From>
 __device__ inline void copyTransposed(const UnaryArgs& args, const Tile& tile, DType to) {
-  // One column more than a row of a warp: the elements of a column then lie in different banks.
-  __shared__ From held[kTile][kTile + 1];
+  // Rows are a word (or an element) longer than a warp's: the elements of a column then lie in different banks.
+  constexpr int kPadding = sizeof(From) < 4 ? 4 / sizeof(From) : 1;
+  __shared__ From held[kTile][kTile + kPadding];
   const int64_t columnTiles = (tile.columns + kTile - 1) / kTile, rowTiles = (tile.rows + kTile - 1) / kTile;
   const int64_t band = blockIdx.x / columnTiles;
   const int64_t firstColumn = (blockIdx.x - band * columnTiles) * kTile;

@@ -155,7 +155,7 @@ __device__ inline void unaryDense(const UnaryArgs& args, F f) {
     const Packed<T, kGroup> in = loadPacked<T, kGroup>(x + first);
     Packed<T, kGroup> out;
     f(in.v, out.v);
-    storePacked(y + first, out);
+    storeGlobal(y + first, out);
     return;
   }
   for (int64_t i = first; i < n; ++i) {
@@ -205,7 +205,7 @@ __device__ inline void binaryDense(const BinaryArgs& args, uint64_t aBits, uint6
     }
     Packed<Y, kGroup> out;
     f(left.v, right.v, out.v);
-    storePacked(y + first, out);
+    storeGlobal(y + first, out);
     return;
   }
   for (int64_t i = first; i < n; ++i) {

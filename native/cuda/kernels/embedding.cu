@@ -45,7 +45,7 @@ __device__ inline void gatherRows(const EmbeddingArgs& args, const RowTeam& team
 #pragma unroll
   for (int round = 0; round < kTeamRounds; ++round) {
     const int64_t at = place.first + round * place.step;
-    if (at < D) storePacked(to + at, values[round]);
+    if (at < D) storeGlobal(to + at, values[round]);
   }
 }
 
@@ -78,7 +78,7 @@ __device__ inline void sumRows(const EmbeddingBackwardArgs& args, const RowTeam&
 #pragma unroll
   for (int round = 0; round < kTeamRounds; ++round) {
     const int64_t at = place.first + round * place.step;
-    if (at < D) storePacked(to + at, sums[round]);
+    if (at < D) storeGlobal(to + at, sums[round]);
   }
 }
 

@@ -39,7 +39,7 @@ __device__ inline void drawWide(const RandomArgs& args, int64_t n, bool aligned,
       out.v[1] = value(second ? from[3] : from[1]);
       const int64_t first = warpFirst + (half * kWarp + lane) * 2;
       if (aligned && first + 2 <= n) {
-        storePacked(y + first, out);
+        storeGlobal(y + first, out);
       } else {
         if (first < n) y[first] = out.v[0];
         if (first + 1 < n) y[first + 1] = out.v[1];

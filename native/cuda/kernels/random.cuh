@@ -41,7 +41,7 @@ __device__ inline void eachPhilox(const Draw& draw, int64_t n, Use use) {
 template <class T>
 __device__ inline void storeFour(T* y, int64_t first, const Packed<T, kWords>& values, int64_t n, bool aligned) {
   if (aligned && first + kWords <= n) {
-    storePacked(y + first, values);
+    storeGlobal(y + first, values);
     return;
   }
 #pragma unroll

@@ -30,7 +30,7 @@ __device__ inline void whereDense(const WhereArgs& args, uint64_t aBits, uint64_
     for (int k = 0; k < kGroup; ++k) {
       out.v[k] = which.v[k] != 0 ? (hasA ? left.v[k] : aScalar) : (hasB ? right.v[k] : bScalar);
     }
-    storePacked(y + first, out);
+    storeGlobal(y + first, out);
     return;
   }
 #pragma unroll 1
