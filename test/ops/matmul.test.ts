@@ -4,6 +4,7 @@ import { zip, type Ref } from '../reference/array.js';
 import { gelu, geluTanh, relu } from '../reference/elementwise.js';
 import * as reference from '../reference/matmul.js';
 import * as bounds from '../tolerance.js';
+import { describeDevices } from './matmulDevices.js';
 
 const pairs = (...shapes: (readonly (readonly number[])[])[]) =>
   shapes.map((inputs) => ({ inputs, params: undefined }));
@@ -183,3 +184,5 @@ opCase<LinearParams>({
     };
   },
 });
+
+describeDevices();

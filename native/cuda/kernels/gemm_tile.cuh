@@ -154,7 +154,7 @@ class TileFill {
         }
       }
     } else {
-#pragma unroll
+#pragma unroll 4
       for (int at = 0; at < Depth; at += kDepthStep) {
         const int k = k0 + k_ + at;
         float* to = tile + (k_ + at) * kPitch + line_;
@@ -244,8 +244,9 @@ __device__ inline void gemmTile(const SourceA& a, const SourceB& b, const Store&
   const int warp = threadIdx.x / kWarp, lane = threadIdx.x % kWarp;
   const int across = warp % (Tile::kThreadsAcross / 4) * 4 + lane % 4;
   const int down = warp / (Tile::kThreadsAcross / 4) * 8 + lane / 4;
-  const auto rowOf = [](int row, int f) { return row + f * (Tile::kRows / (R / H)); };
-  const auto colOf = [](int col, int f) { return col + f * (Tile::kCols / (C / W)); };
+  constexpr int kFragmentsAcross = C / W, kFragments = R / H * kFragmentsAcross;
+  const auto rowOf = [](int row, int f) { return row + f / kFragmentsAcross * (Tile::kRows / (R / H)); };
+  const auto colOf = [](int col, int f) { return col + f % kFragmentsAcross * (Tile::kCols / kFragmentsAcross); };
 
   float chain[R][C], total[R][C];
   const auto set = [](float(&values)[R][C], float value) {
@@ -297,27 +298,32 @@ __device__ inline void gemmTile(const SourceA& a, const SourceB& b, const Store&
     int row = row0 + down * H, col = col0 + across * W;
     // Seemingly changed here, so that the addresses made of them are not kept in registers throughout the loop.
     asm volatile("" : "+r"(row), "+r"(col));
+    // Through one copy of put, whose code is long: the fragments move up one by one.
+#pragma unroll 1
+    for (int f = 0; f < kFragments; ++f) {
+      float sums[H][W];
 #pragma unroll
-    for (int fr = 0; fr < R / H; ++fr) {
+      for (int i = 0; i < H; ++i) {
 #pragma unroll
-      for (int fc = 0; fc < C / W; ++fc) {
-        float sums[H][W];
+        for (int j = 0; j < W; ++j) {
+          sums[i][j] = total[i][j];
 #pragma unroll
-        for (int i = 0; i < H; ++i) {
-#pragma unroll
-          for (int j = 0; j < W; ++j) sums[i][j] = total[fr * H + i][fc * W + j];
+          for (int g = 0; g < kFragments; ++g) {
+            float& here = total[g / kFragmentsAcross * H + i][g % kFragmentsAcross * W + j];
+            const int next = g + 1 < kFragments ? g + 1 : g;
+            here = g == next ? -0.0f : total[next / kFragmentsAcross * H + i][next % kFragmentsAcross * W + j];
+          }
         }
-        store.put(rowOf(row, fr), colOf(col, fc), sums, first, last);
       }
+      store.put(rowOf(row, f), colOf(col, f), sums, first, last);
     }
-    set(total, -0.0f);
     untilPut = segment;
     first = false;
   }
   if (!store.finishes()) return;
 #pragma unroll 1
-  for (int f = 0; f < (R / H) * (C / W); ++f) {
-    store.template finish<H, W>(rowOf(row0 + down * H, f / (C / W)), colOf(col0 + across * W, f % (C / W)));
+  for (int f = 0; f < kFragments; ++f) {
+    store.template finish<H, W>(rowOf(row0 + down * H, f), colOf(col0 + across * W, f));
   }
 }
 
