@@ -47,8 +47,8 @@ const Tile& pickTile(const GemmShape& s) {
 bool fits(const GemmShape& s) {
   constexpr int64_t most = INT32_MAX;
   constexpr int64_t longest = most / 128;
-  return s.m < most - 512 && s.n < most - 512 && s.k < most - 512 && s.a.lineStride <= longest &&
-         s.b.lineStride <= longest && tilesOf(kTall4, std::max(s.m, s.n), std::min(s.m, s.n)) <= most;
+  return s.m < most - 512 && s.n < most - 512 && s.k < most - 512 && (s.m == 1 || s.a.lineStride <= longest) &&
+         (s.n == 1 || s.b.lineStride <= longest) && tilesOf(kTall4, std::max(s.m, s.n), std::min(s.m, s.n)) <= most;
 }
 
 // Which neighbours of an operand lie side by side: the elements of a line, or the lines.

@@ -114,8 +114,10 @@ TEST(small_empty_and_huge_are_simple) {
   CHECK(is(chooseGemm(shape(2, int64_t{1} << 31, 3)), "gemm_f32_simple"));
   CHECK(is(chooseGemm(shape(1, 1, int64_t{1} << 31)), "gemm_f32_simple"));
   GemmShape s = shape(100, 100, 100);
-  s.a.lineStride = int64_t{1} << 24;
-  CHECK(!is(chooseGemm(s), "gemm_f32_simple") == (s.a.lineStride <= INT32_MAX / 128));
-  s.a.lineStride = int64_t{1} << 25;
+  s.a.lineStride = INT32_MAX / 128;
+  CHECK(is(chooseGemm(s), "gemm_f32_nn_64x64"));
+  ++s.a.lineStride;
   CHECK(is(chooseGemm(s), "gemm_f32_simple"));
+  s.m = 1;  // no second line, no step
+  CHECK(is(chooseGemm(s), "gemm_f32_tt_128x4"));
 }
