@@ -38,9 +38,10 @@ foreach(kernel ${cuda_kernels})
     DEPFILE ${release_folder}/${family}.d)
   add_custom_command(
     OUTPUT ${release_folder}/${family}.fatbin
-    COMMAND ${WARPLOOM_NVCC} -fatbin ${gencode} --compress-mode=size -Xptxas --warn-on-spills,-Werror ${nvcc_flags} -MD -MF
+    COMMAND ${CMAKE_COMMAND} -P ${CMAKE_SOURCE_DIR}/native/cuda/fatbin.cmake -- ${release_folder}/${family}.ptxas
+            ${WARPLOOM_NVCC} -fatbin ${gencode} --compress-mode=size -Xptxas -v,--warn-on-spills,-Werror ${nvcc_flags} -MD -MF
             ${release_folder}/${family}.fatbin.d -o ${release_folder}/${family}.fatbin ${kernel}
-    DEPENDS ${kernel}
+    DEPENDS ${kernel} native/cuda/fatbin.cmake
     DEPFILE ${release_folder}/${family}.fatbin.d)
   list(APPEND release_files ${release_folder}/${family}.ptx ${release_folder}/${family}.fatbin)
 endforeach()
