@@ -19,7 +19,8 @@ const harmlessMark = 'Harmless to skip:';
 function reasonAt(path: string, line: number): string | undefined {
   const lines = readFileSync(path, 'utf8').split('\n');
   const comment: string[] = [];
-  for (let k = line - 2; k >= 0 && /^\s*\/\//.test(lines[k]!); k--) comment.unshift(lines[k]!.replace(/^\s*\/\/\s?/, ''));
+  for (let k = line - 2; k >= 0 && /^\s*\/\//.test(lines[k]!); k--)
+    comment.unshift(lines[k]!.replace(/^\s*\/\/\s?/, ''));
   const text = `${comment.join(' ')} ${lines[line - 1]?.split('//')[1] ?? ''}`;
   const at = text.indexOf(harmlessMark);
   return at < 0 ? undefined : text.slice(at + harmlessMark.length).trim();

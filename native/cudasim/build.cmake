@@ -103,6 +103,8 @@ if(WARPLOOM_TESTS)
       target_compile_definitions(cudasim_${name} PRIVATE WARPLOOM_SIM_PTX="${CMAKE_BINARY_DIR}/cudasim-kernels")
     endif()
     add_test(NAME cudasim_${name} COMMAND cudasim_${name})
+    # The longest takes fifteen seconds of an idle processor; machines that build are seldom idle.
+    set_tests_properties(cudasim_${name} PROPERTIES TIMEOUT 900)
     if(cudasim_ptxas)
       # The assembler judges the kernels that the tests write.
       set_tests_properties(cudasim_${name} PROPERTIES ENVIRONMENT CUDASIM_PTXAS=${cudasim_ptxas})

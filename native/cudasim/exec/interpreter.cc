@@ -26,7 +26,22 @@ class WarpRunner {
         counting_(block.run->settings.counters) {
     const Settings& settings = block.run->settings;
     fuzz_ = settings.seed != 0;
-    if (settings.skipLine != 0 && settings.skipKernel == block.run->launch.kernel->name) skipLine_ = settings.skipLine;
+    skipSource_ = settings.skipsSource();
+    if (skipSource_ || settings.skipKernel == block.run->launch.kernel->name) skipLine_ = settings.skipLine;
+  }
+
+  bool isSkipped(uint32_t pc) const {
+    const Place& place = program_.places[pc];
+    if (!skipSource_) return place.ptxLine == skipLine_;
+    if (place.line != skipLine_) return false;
+    const std::string& file = program_.files[static_cast<std::size_t>(place.file)];
+    const std::string name = "/" + block_.run->settings.skipKernel;
+    if (file.size() < name.size() || file.compare(file.size() - name.size(), name.size(), name) != 0) return false;
+    const std::string& opcode = program_.opcodes[pc];
+    for (const char* wait : {"bar.", "barrier.", "cp.async.wait", "membar.", "fence.", "mbarrier.test_wait"}) {
+      if (opcode.rfind(wait, 0) == 0) return true;
+    }
+    return false;
   }
 
   // Runs until nothing in the warp can go on or the credit is spent.
@@ -89,7 +104,7 @@ class WarpRunner {
       credit = credit > cost ? credit - cost : 0;
       current_ = pc;
       if (counting_) count(pc, active);
-      if (skipLine_ != 0 && program_.places[pc].ptxLine == skipLine_) {
+      if (skipLine_ != 0 && isSkipped(pc)) {
         active = 0;
         if (in.flow != Flow::end) {
           ++pc;
@@ -385,6 +400,7 @@ class WarpRunner {
   const Instruction* code_;
   bool counting_ = false, fuzz_ = false;
   int skipLine_ = 0;
+  bool skipSource_ = false;  // the line is one of a .cu or .cuh file, of which the waits are left out
   uint32_t current_ = 0;
 };
 

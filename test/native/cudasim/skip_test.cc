@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <functional>
 
+#include "cudasim/exec/program.h"
 #include "finding_checks.h"
 
 using namespace warploom::test;
@@ -69,6 +70,27 @@ TEST(barriers_of_a_block) {
   for (const char* form : {"barrier.sync ", "barrier.sync.aligned ", "barrier.cta.sync "}) {
     expectMissed(replaced(text, "bar.sync \t", form), "hasBarrier", form, "race on shared memory", run);
   }
+}
+
+// Named by file and line of the source instead: the waits of that line, in every kernel that holds it, and nothing else
+// of it.
+TEST(lines_of_a_source) {
+  Sim sim(kernelText("bugs"));
+  const Program& program = *sim.module->kernel("hasBarrier")->program;
+  int line = 0;
+  for (std::size_t i = 0; i < program.opcodes.size(); ++i) {
+    if (program.opcodes[i].rfind("bar.sync", 0) == 0) line = program.places[i].line;
+  }
+  CHECK(line > 0);
+  sim.settings.skipKernel = "bugs.cu";
+  sim.settings.skipLine = line;
+  const LaunchResult missed = sim.run("hasBarrier", {1}, {64}, 0, words(sim, 64));
+  CHECK(!missed.findings.empty() && missed.findings[0].check == "race");
+  sim.settings.skipLine = line + 1;
+  sim.clean("hasBarrier", {1}, {64}, 0, words(sim, 64));
+  sim.settings.skipKernel = "other.cu";
+  sim.settings.skipLine = line;
+  sim.clean("hasBarrier", {1}, {64}, 0, words(sim, 64));
 }
 
 TEST(numbered_barriers) {
