@@ -1,8 +1,8 @@
 // Copies between any two dtypes and layouts: bytes where dtypes are equal and rows dense, else units as wide as layouts
 // allow; tiles where x and y are dense along different dims.
-#include "cuda/copy_plan.h"
 #include "cuda/dims.h"
 #include "cuda/kernels.h"
+#include "cuda/move_plan.h"
 
 namespace warploom::cuda {
 namespace {

@@ -3,6 +3,7 @@
 
 #include "cuda/dims.h"
 #include "cuda/kernels.h"
+#include "cuda/move_plan.h"
 #include "cuda/scalar.h"
 
 namespace warploom::cuda {
@@ -33,24 +34,35 @@ uint64_t pattern(double value, DType dtype) {
 
 }  // namespace
 
+FillPlan planFill(const FillArgs& given) {
+  FillPlan plan;
+  plan.args = given;
+  View& y = plan.args.y;
+  if (y.numel() == 0) return plan;
+  plan.block = {kThreads};
+  const int64_t item = itemSize(y.dtype);
+  sortDims(y, {});
+  mergeDims({&y});
+  if (isDenseRow(y)) {
+    plan.entry = "fill_dense";
+    plan.count = y.sizes[0] * item;
+    plan.grid = {static_cast<unsigned>(ceilDiv(plan.count, kThreads * kWidest))};
+    return plan;
+  }
+  const int64_t unit = widen({&y}, item);
+  plan.entry = fillEntry(unit, fits32({&y}));
+  plan.count = y.numel();
+  plan.grid = {static_cast<unsigned>(ceilDiv(plan.count, kThreads * kPerThread))};
+  return plan;
+}
+
 namespace ops {
 
-void fill(const FillArgs& given, CudaContext& context) {
-  FillArgs args = given;
-  if (args.y.numel() == 0) return;
-  const int64_t item = itemSize(args.y.dtype);
-  const uint64_t bits = pattern(args.value, args.y.dtype);
-  sortDims(args.y, {});
-  mergeDims({&args.y});
-  if (isDenseRow(args.y)) {
-    const int64_t bytes = args.y.sizes[0] * item;
-    context.launch("create", "fill_dense", {static_cast<unsigned>(ceilDiv(bytes, kThreads * kWidest))}, {kThreads}, 0,
-                   args, bits, bytes);
-    return;
-  }
-  const int64_t unit = widen({&args.y}, item), n = args.y.numel();
-  context.launch("create", fillEntry(unit, fits32({&args.y})),
-                 {static_cast<unsigned>(ceilDiv(n, kThreads * kPerThread))}, {kThreads}, 0, args, bits, n);
+void fill(const FillArgs& args, CudaContext& context) {
+  const FillPlan plan = planFill(args);
+  if (plan.entry == nullptr) return;
+  context.launch("create", plan.entry, plan.grid, plan.block, 0, plan.args, pattern(args.value, args.y.dtype),
+                 plan.count);
 }
 
 void arange(const ArangeArgs& args, CudaContext& context) {

@@ -1,6 +1,7 @@
 // y = cond ? a : b. Bits are moved and never looked at, so that elements are units of 1, 4 or 8 bytes.
 #include "cuda/dims.h"
 #include "cuda/kernels.h"
+#include "cuda/move_plan.h"
 #include "cuda/scalar.h"
 
 namespace warploom::cuda {
@@ -20,23 +21,32 @@ const char* entryOf(int64_t item, Shape shape) {
 
 }  // namespace
 
-namespace ops {
-
-void where(const WhereArgs& given, CudaContext& context) {
-  WhereArgs args = given;
-  const int64_t n = args.y.numel();
-  if (n == 0) return;
-  const DType dtype = args.y.dtype;
-  const int64_t item = itemSize(dtype);
+WherePlan planWhere(const WhereArgs& given) {
+  WherePlan plan;
+  plan.args = given;
+  WhereArgs& args = plan.args;
+  plan.count = args.y.numel();
+  if (plan.count == 0) return plan;
+  const int64_t item = itemSize(args.y.dtype);
   sortDims(args.y, {&args.cond, &args.a, &args.b});
   mergeDims({&args.y, &args.cond, &args.a, &args.b});
   const auto row = [](const View& view) { return !view.present() || isDenseRow(view); };
   const bool dense = row(args.cond) && row(args.a) && row(args.b) && row(args.y);
   const bool small = fits32({&args.cond, &args.a, &args.b, &args.y});
-  const Shape shape = dense ? Shape::dense : small ? Shape::strided32 : Shape::strided64;
-  const int64_t each = dense ? 16 / item : kPerThread;
-  context.launch("where", entryOf(item, shape), {static_cast<unsigned>(ceilDiv(n, kThreads * each))}, {kThreads}, 0,
-                 args, scalarBits(args.aScalar, dtype), scalarBits(args.bScalar, dtype), n);
+  plan.entry = entryOf(item, dense ? Shape::dense : small ? Shape::strided32 : Shape::strided64);
+  plan.grid = {static_cast<unsigned>(ceilDiv(plan.count, kThreads * (dense ? kWidest / item : kPerThread)))};
+  plan.block = {kThreads};
+  return plan;
+}
+
+namespace ops {
+
+void where(const WhereArgs& args, CudaContext& context) {
+  const WherePlan plan = planWhere(args);
+  if (plan.entry == nullptr) return;
+  const DType dtype = args.y.dtype;
+  context.launch("where", plan.entry, plan.grid, plan.block, 0, plan.args, scalarBits(args.aScalar, dtype),
+                 scalarBits(args.bScalar, dtype), plan.count);
 }
 
 }  // namespace ops
