@@ -240,6 +240,44 @@ TEST(epilogues) {
   }
 }
 
+// Sums of integers wrap, and are added to what is there only when told.
+template <class T>
+void checkIntegers(const char* entry) {
+  constexpr int kRows = 5, kCols = 60, kDepth = 7;  // more than one block
+  std::vector<T> a(kRows * kDepth), b(kDepth * kCols), y(kRows * kCols, T(3));
+  for (std::size_t i = 0; i < a.size(); ++i) a[i] = static_cast<T>(i * 0x9e3779b97f4a7c15u);
+  for (std::size_t i = 0; i < b.size(); ++i) b[i] = static_cast<T>(~i * 0xbf58476d1ce4e5b9u);
+  for (int32_t accumulate : {0, 1}) {
+    Note where(std::string(entry) + (accumulate != 0 ? " accumulating" : ""));
+    GemmArgs args = {};
+    args.rows = kRows;
+    args.cols = kCols;
+    args.depth = kDepth;
+    args.a = {pointer(sim().put(a)), kDepth, 1, 0};
+    args.b = {pointer(sim().put(b)), 1, kCols, 0};
+    const uint64_t at = sim().put(y);
+    args.y = pointer(at);
+    args.yStride = kCols;
+    args.accumulate = accumulate;
+    args.batches = 1;
+    sim().clean(entry, {2}, {256}, 0, args);
+    const std::vector<T> result = sim().get<T>(at, y.size());
+    for (int i = 0; i < kRows; ++i) {
+      for (int j = 0; j < kCols; ++j) {
+        uint64_t sum = accumulate != 0 ? 3 : 0;  // modulo 2^64, of which T keeps the low bits
+        for (int k = 0; k < kDepth; ++k) {
+          sum += static_cast<uint64_t>(a[i * kDepth + k]) * static_cast<uint64_t>(b[k * kCols + j]);
+        }
+        CHECK(result[i * kCols + j] == static_cast<T>(sum));
+      }
+    }
+  }
+}
+TEST(integers_wrap) {
+  checkIntegers<int32_t>("gemm_i32_simple");
+  checkIntegers<int64_t>("gemm_i64_simple");
+}
+
 TEST(negative_zero_survives_the_padding_of_k) {
   // -2^-80 times 2^-80 underflows to -0, and so does the sum.
   for (const TileShape& tile : kTiles) {
