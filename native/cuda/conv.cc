@@ -48,7 +48,7 @@ void runTiles(CudaContext& context, const ConvShape& s, const ConvChoice& choice
   args.bias = bias != nullptr && bias->present() ? bias->as<float>() : nullptr;
   args.y = y.as<float>();
   args.partials = partials;
-  context.launch("conv", choice.entry, line(choice.blocks), line(choice.threads), 0, args);
+  context.launch(choice.family, choice.entry, line(choice.blocks), line(choice.threads), 0, args);
   if (choice.shares > 1) combine(context, choice, args.y, args.bias, y.numel(), s.h.out * s.w.out, y.sizes[1]);
 }
 
@@ -95,7 +95,7 @@ void conv2dBackwardWeight(const Conv2dBackwardWeightArgs& args, CudaContext& con
   to.x = args.x.as<float>();
   to.dw = args.dw.as<float>();
   to.partials = partials;
-  context.launch("conv_weight", choice.entry, line(choice.blocks), line(choice.threads), 0, to);
+  context.launch(choice.family, choice.entry, line(choice.blocks), line(choice.threads), 0, to);
   if (choice.shares > 1) combine(context, choice, args.dw.data, nullptr, n, 1, 1);
 }
 int64_t conv2dBackwardWeightScratch(const Conv2dBackwardWeightArgs& args) {

@@ -27,6 +27,8 @@ struct ConvAxis {
   int32_t phases;  // of y: 1 forward
 };
 
+constexpr int kConvDirectTaps = 9;  // of a block of conv_weight_f32_direct
+
 struct ConvArgs {
   const float* source;   // [N, groups * channels, H, W]
   const float* weights;  // forward [groups * outputs, channels, KH, KW], backward [groups * channels, outputs, KH, KW]
@@ -49,8 +51,8 @@ struct ConvWeightArgs {
   float* partials;  // or null: [shares] of dw's
   ConvAxis h, w;
   int32_t images, groups;
-  int32_t channels, outputs;  // of a group
-  int32_t depth, segment;
+  int32_t channels, outputs;    // of a group
+  int32_t depth, segment;       // conv_weight_f32_direct: a segment is a block's share
   int32_t segments, shares;     // as above
   int32_t vectorStore;          // every fourth weight of an output channel is at a multiple of 16 bytes
   FastDivide byPlane, byWidth;  // OH * OW, OW

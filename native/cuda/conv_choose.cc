@@ -14,9 +14,17 @@ constexpr int kSimpleThreads = 256;  // as in kernels/conv_simple.cu
 // What keeps a large card busy: H100 has 132 multiprocessors. A constant, so that the choice is the shape's alone.
 constexpr int64_t kEnoughBlocks = 128;
 constexpr int64_t kTinyElements = 256, kTinyDepth = 64;
+constexpr int kDirectThreads = 256;  // as in kernels/conv_weight_direct.cu
+// Pixels of a block there: a thread chains a 256th of them.
+constexpr int64_t kLeastOfDirect = 1024, kMostOfDirect = 16384;
 // A tile may do this many times the work that was asked for before elements by themselves are better: they read much
 // more for each product.
 constexpr int64_t kMostWaste = 8;
+
+constexpr const char* kBeyond = "a size is beyond 32 bits";
+constexpr const char* kEmptySums = "every sum is empty";
+constexpr const char* kTiny = "the result is far smaller than a tile";
+constexpr const char* kWasted = "too few channels: a tile would be mostly empty";
 
 struct Tile {
   int rows, cols, depth, threads;
@@ -59,21 +67,24 @@ ConvChoice simple(int64_t elements, int64_t depth, bool wide, const char* reason
   choice.rows = choice.cols = 1;
   choice.threads = kSimpleThreads;
   choice.blocks = ceilDiv(elements, kSimpleThreads);
+  choice.segment = segmentOf(depth);
   choice.segments = segmentsOf(depth);
   choice.shares = 1;
   return choice;
 }
 
 // Blocks for `products` products of rows x cols; those that are too few share out the sums.
-ConvChoice tiled(const Tile& tile, bool exchanged, int64_t rows, int64_t cols, int64_t products, int64_t depth,
-                 int64_t elements) {
+ConvChoice tiled(const char* family, const Tile& tile, bool exchanged, int64_t rows, int64_t cols, int64_t products,
+                 int64_t depth, int64_t elements) {
   ConvChoice choice = {};
   choice.entry = exchanged ? tile.exchanged : tile.entry;
+  choice.family = family;
   choice.reason = tile.reason;
   choice.rows = tile.rows;
   choice.cols = tile.cols;
   choice.threads = tile.threads;
   choice.blocks = tilesOf(tile, rows, cols) * products;
+  choice.segment = segmentOf(depth);
   choice.segments = segmentsOf(depth);
   choice.shares = 1;
   if (choice.segments > 1 && choice.blocks < kEnoughBlocks) {
@@ -87,6 +98,25 @@ ConvChoice tiled(const Tile& tile, bool exchanged, int64_t rows, int64_t cols, i
       choice.partialBytes = choice.shares * elements * static_cast<int64_t>(sizeof(float));
     }
   }
+  return choice;
+}
+
+// Where a block owns a pair of channels.
+ConvChoice direct(int64_t pairs, int64_t taps, int64_t depth, int64_t elements) {
+  ConvChoice choice = {};
+  choice.entry = "conv_weight_f32_direct";
+  choice.family = "conv_weight_direct";
+  choice.reason = kWasted;
+  choice.rows = 1;
+  choice.cols = kConvDirectTaps;
+  choice.threads = kDirectThreads;
+  choice.segments = 1;
+  choice.blocks = pairs * ceilDiv(taps, kConvDirectTaps);
+  const int64_t wanted = ceilDiv(2 * kEnoughBlocks, choice.blocks);
+  choice.segment = std::min(kMostOfDirect, std::max(kLeastOfDirect, ceilDiv(depth, wanted)));
+  choice.shares = ceilDiv(depth, choice.segment);
+  choice.blocks *= choice.shares;
+  if (choice.shares > 1) choice.partialBytes = choice.shares * elements * static_cast<int64_t>(sizeof(float));
   return choice;
 }
 
@@ -130,11 +160,6 @@ int64_t tapsOf(const ConvSide& side, bool backward) {
   return backward ? ceilDiv(side.kernel, side.stride / std::gcd(side.stride, side.dilation)) : side.kernel;
 }
 
-constexpr const char* kBeyond = "a size is beyond 32 bits";
-constexpr const char* kEmptySums = "every sum is empty";
-constexpr const char* kTiny = "the result is far smaller than a tile";
-constexpr const char* kWasted = "too few channels: a tile would be mostly empty";
-
 }  // namespace
 
 ConvChoice chooseConv(const ConvShape& s, bool backward) {
@@ -154,7 +179,7 @@ ConvChoice chooseConv(const ConvShape& s, bool backward) {
   const int64_t work = ceilDiv(pixels, tile.rows) * tile.rows * ceilDiv(s.outputs, tile.cols) * tile.cols *
                        ceilDiv(depth, tile.depth) * tile.depth;
   if (work / kMostWaste >= pixels * s.outputs * depth) return simple(elements, depth, wide, kWasted);
-  const ConvChoice choice = tiled(tile, false, pixels, s.outputs, products, depth, elements);
+  const ConvChoice choice = tiled("conv", tile, false, pixels, s.outputs, products, depth, elements);
   return choice.blocks <= kMost ? choice : simple(elements, depth, wide, kBeyond);
 }
 
@@ -172,8 +197,13 @@ ConvChoice chooseConvWeight(const ConvShape& s) {
                      : narrow <= 32 ? kWeight[2]
                                     : pickSquare(kWeight + 3, taps, s.outputs, s.groups * segmentsOf(depth));
   const bool exchanged = tile.exchanged != nullptr && taps < s.outputs;
-  const ConvChoice choice = exchanged ? tiled(tile, true, s.outputs, taps, s.groups, depth, elements)
-                                      : tiled(tile, false, taps, s.outputs, s.groups, depth, elements);
+  const int64_t rows = exchanged ? s.outputs : taps, cols = exchanged ? taps : s.outputs;
+  const int64_t area = tilesOf(tile, rows, cols) * tile.rows * tile.cols;
+  if (area / kMostWaste >= rows * cols) {
+    const ConvChoice choice = direct(s.groups * s.outputs * s.channels, s.h.kernel * s.w.kernel, depth, elements);
+    return choice.blocks <= kMost ? choice : simple(elements, depth, wide, kBeyond);
+  }
+  const ConvChoice choice = tiled("conv_weight", tile, exchanged, rows, cols, s.groups, depth, elements);
   return choice.blocks <= kMost ? choice : simple(elements, depth, wide, kBeyond);
 }
 

@@ -19,11 +19,13 @@ struct ConvShape {
 
 struct ConvChoice {
   const char* entry;   // null: a thread owns an element (conv_simple.cu)
+  const char* family;  // of the entry
   const char* reason;  // for people
   bool wide;           // only where a thread owns an element: positions take 64 bits
   int rows, cols;      // of a tile
   int threads;
   int64_t blocks;
+  int64_t segment;       // k's of a segment
   int64_t segments;      // that a block sums, one after the other
   int64_t shares;        // blocks that share a tile's sum: above 1, a second launch adds their sums
   int64_t partialBytes;  // what these take

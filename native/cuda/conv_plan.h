@@ -50,7 +50,7 @@ inline ConvArgs convArgs(const ConvShape& s, const ConvChoice& choice, bool back
 inline ConvWeightArgs convWeightArgs(const ConvShape& s, const ConvChoice& choice, bool aligned) {
   auto args = convCommon<ConvWeightArgs>(s, choice, false);
   args.depth = args.images * args.h.out * args.w.out;
-  args.segment = static_cast<int32_t>(segmentOf(args.depth));
+  args.segment = static_cast<int32_t>(choice.segment);
   args.vectorStore = aligned && s.channels * s.h.kernel * s.w.kernel % 4 == 0;
   args.byPlane = fastDivide(args.h.out * args.w.out);
   args.byWidth = fastDivide(args.w.out);

@@ -104,6 +104,12 @@ TEST(depthwise_and_tiny_layers_take_no_tiles) {
   CHECK(name(chooseConv(depthwise, false)) == "simple");
   CHECK(name(chooseConv(backward(depthwise), true)) == "simple");
   CHECK(!chooseConv(depthwise, false).wide);
+  const ConvChoice dw = chooseConvWeight(depthwise);
+  CHECK(name(dw) == "conv_weight_f32_direct" && dw.segment == 16384 && dw.shares == 4 && dw.blocks == 96 * 4);
+  // Nine of 25 taps a block; few pairs share out the pixels.
+  const ConvChoice few = chooseConvWeight(layer(64, 2, 2, 32, 5, 1, 2));
+  CHECK(name(few) == "conv_weight_f32_direct" && few.shares == 43 && few.blocks == 2 * 3 * few.shares);
+  CHECK(few.partialBytes == few.shares * 50 * 4);
   CHECK(name(chooseConv(layer(1, 1, 4, 8, 3), false)) == "simple");
 }
 

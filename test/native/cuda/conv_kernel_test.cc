@@ -160,6 +160,7 @@ std::vector<float> simpleWeight(const Layer& l, int segments, const char* suffix
 ConvChoice shared(int64_t depth, int64_t segments) {
   ConvChoice choice = {};
   const int64_t all = segmentsOf(depth);
+  choice.segment = segmentOf(depth);
   choice.segments = segments == 0 ? all : segments;
   choice.shares = (all + choice.segments - 1) / choice.segments;
   return choice;
@@ -268,6 +269,55 @@ TEST(input_gradient_tiles_give_the_bits_of_the_simple_kernel) {
   compare(kConv, simpleInput, [](const Layer& l, const Tile& tile, int64_t n) { return tiled(l, tile, true, n); });
 }
 TEST(weight_gradient_tiles_give_the_bits_of_the_simple_kernel) { compare(kWeight, simpleWeight, tiledWeight); }
+
+// Its order is another, so the bits are: plain loops in double.
+TEST(direct_weight_gradient_matches_plain_loops) {
+  static Family direct("conv_weight_direct");
+  for (const Named& named : kLayers) {
+    const Layer& l = named.layer;
+    const ConvShape& s = l.s;
+    for (const int64_t segment : {int64_t{16384}, int64_t{40}}) {
+      Note where(std::string(named.name) + ", segment " + std::to_string(segment));
+      const int64_t depth = s.images * s.h.out * s.w.out, taps = s.h.kernel * s.w.kernel;
+      ConvChoice choice = {};
+      choice.segment = segment;
+      choice.segments = 1;
+      choice.shares = (depth + segment - 1) / segment;
+      ConvWeightArgs args = convWeightArgs(s, choice, true);
+      args.g = static_cast<const float*>(direct.put(l.g()));
+      args.x = static_cast<const float*>(direct.put(l.x()));
+      // Without shares there are no partial sums; with them they are [shares] of dw's.
+      float* to = static_cast<float*>(direct.room(l.wCount() * choice.shares));
+      (choice.shares > 1 ? args.partials : args.dw) = to;
+      const int64_t blocks = s.groups * s.outputs * s.channels * blocksOf(taps, kConvDirectTaps) * choice.shares;
+      direct.sim.settings.seed = static_cast<uint64_t>(segment);
+      direct.sim.clean("conv_weight_f32_direct", {static_cast<uint32_t>(blocks)}, {256}, 0, args);
+      const std::vector<float> found = direct.get(to, l.wCount() * choice.shares), g = l.g(), x = l.x();
+      direct.release();
+      for (int64_t i = 0; i < l.wCount(); ++i) {
+        const int64_t kw = i % s.w.kernel, kh = i / s.w.kernel % s.h.kernel, c = i / taps % s.channels,
+                      o = i / taps / s.channels, group = o / s.outputs;
+        double sum = 0, size = 0, dw = 0;
+        for (int64_t k = 0; k < depth; ++k) {
+          const int64_t q = k % s.w.out, r = k / s.w.out % s.h.out, n = k / s.w.out / s.h.out;
+          const int64_t row = r * s.h.stride - s.h.pad + kh * s.h.dilation,
+                        column = q * s.w.stride - s.w.pad + kw * s.w.dilation;
+          if (row < 0 || row >= s.h.source || column < 0 || column >= s.w.source) continue;
+          const double term =
+              static_cast<double>(
+                  g[static_cast<std::size_t>(((n * s.groups * s.outputs + o) * s.h.out + r) * s.w.out + q)]) *
+              static_cast<double>(x[static_cast<std::size_t>(
+                  ((n * s.groups * s.channels + group * s.channels + c) * s.h.source + row) * s.w.source + column)]);
+          sum += term;
+          size += std::fabs(term);
+        }
+        for (int64_t share = 0; share < choice.shares; ++share)
+          dw += static_cast<double>(found[static_cast<std::size_t>(share * l.wCount() + i)]);
+        CHECK_NEAR(dw, sum, 4 * 0x1p-23 * size);
+      }
+    }
+  }
+}
 
 namespace {
 
