@@ -4,6 +4,7 @@ import { opCase } from '../opCase.js';
 import { ref, type Ref } from '../reference/array.js';
 import * as reference from '../reference/conv.js';
 import * as bounds from '../tolerance.js';
+import { describeDevices } from './convDevices.js';
 
 type Shapes = readonly (readonly number[])[];
 const conv = (params: reference.ConvOptions, ...inputs: Shapes): Sample<reference.ConvOptions> => ({ inputs, params });
@@ -138,3 +139,5 @@ opCase<PoolParams>({
     ]);
   },
 });
+
+describeDevices();

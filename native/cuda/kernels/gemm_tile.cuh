@@ -196,10 +196,10 @@ class TileFill {
 
   __device__ void copyOne(float* to, typename Source::Line line, typename Source::Depth depth) const {
     const float* from = source_.at(line, depth);
-    if (!Source::kHoles || from != nullptr) {
-      copyAsync<4>(to, from);
+    if constexpr (Source::kHoles) {
+      copyAsyncOrZero(to, from);
     } else {
-      *to = 0.0f;
+      copyAsync<4>(to, from);
     }
   }
 

@@ -330,7 +330,7 @@ void report(const char* what, const Tile& tile, double flops) {
   if (std::getenv("WARPLOOM_FIGURES") == nullptr) return;
   std::printf(
       "%s %-16s shared %.3f bytes/FLOP, bank cycles %.3f of ideal, global %.4f bytes/FLOP, %.2f sectors a load (%.2f "
-      "of ideal), %.2f a store (%.2f of ideal), %.2f warp instructions of 32 FLOP\n",
+      "of ideal), %.2f a store (%.2f of ideal), %.2f warp instructions a warp FMA\n",
       what, tile.name, static_cast<double>(n.sharedBytes) / flops, ratio,
       static_cast<double>(n.globalLoadSectors + n.globalStoreSectors) * 32 / flops,
       static_cast<double>(n.globalLoadSectors) / static_cast<double>(n.globalLoadRequests),
