@@ -131,7 +131,7 @@ export const cases: readonly TrafficCase[] = [
   }),
   elementwise('embedding', 2, rows * f32, () => {
     const [w, i] = [grid(), wl.arange(0, rows, { device, dtype: 'int32' })];
-    return () => wl.embedding(i, w);
+    return () => wl.embedding(w, i);
   }),
   // Parameters, gradients and both moments: all but the gradients are written too.
   { ...elementwise('AdamW', 7, 0, adamStep), shape: `${n} parameters` },

@@ -20,12 +20,11 @@ __device__ inline T relu(T x) {
 }
 __device__ inline float sigmoid(float x) { return 1.0f / (1.0f + expf(-x)); }
 
-// x Phi(x). For x > 0 from the upper tail, so that nothing cancels.
+// x Phi(x). For x > 0 from the upper tail, so that nothing cancels; where that is 0, infinity must not meet it.
+// -infinity does, and gives NaN as in PyTorch.
 __device__ inline float gelu(float x) {
   const float tail = normcdff(-fabsf(x));
-  // Infinite x: the tail is 0 and the product a NaN.
-  const float part = tail == 0.0f ? 0.0f : x * tail;
-  return x > 0.0f ? x - part : (x != x ? x : part);
+  return x > 0.0f ? (tail == 0.0f ? x : x - x * tail) : x * tail;
 }
 // Phi(x) + x phi(x)
 __device__ inline float geluSlope(float x) {
@@ -37,8 +36,7 @@ __device__ inline float geluSlope(float x) {
 __device__ inline float geluTanh(float x) {
   const float u = 0.7978845608028654f * (x + 0.044715f * x * x * x);
   const float e = expf(-2.0f * fabsf(u));
-  const float share = (x < 0.0f ? e : 1.0f) / (1.0f + e);
-  return share == 0.0f ? (x != x ? x : -0.0f) : x * share;
+  return x * ((x < 0.0f ? e : 1.0f) / (1.0f + e));
 }
 __device__ inline float geluTanhSlope(float x) {
   const float xx = x * x;
