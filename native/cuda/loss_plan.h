@@ -18,7 +18,7 @@ struct CrossEntropyPlan {
 constexpr int kSquaresOfBlock = 16384;  // elements of the mean squared error
 
 // What a block adds up to, for the second launch.
-struct LossPart {
+struct alignas(16) LossPart {
   double loss, norm;
 };
 

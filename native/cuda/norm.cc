@@ -18,7 +18,7 @@ struct NormChoice {
   int64_t blocks;
 };
 
-// Rows of a block share what it reads of weight and bias, up to 64 of them while 128 blocks remain. No more than 1,024
+// Rows of a block share what it reads of weight and bias, up to 64 of them while 96 blocks remain. No more than 1,024
 // blocks leave sums of columns behind.
 NormChoice choose(const View& x, std::initializer_list<const View*> rows, std::initializer_list<const View*> columns) {
   View views[3] = {};
@@ -42,7 +42,7 @@ NormChoice choose(const View& x, std::initializer_list<const View*> rows, std::i
     if (view->present() && !isAligned(view->data, 16)) choice.rows.plan.packed = false;
   }
   const int64_t R = x.sizes[0];
-  const int64_t wanted = std::max(std::min<int64_t>(64, ceilDiv(R, 128)), ceilDiv(R, 1024));
+  const int64_t wanted = std::max(std::min<int64_t>(64, ceilDiv(R, 96)), ceilDiv(R, 1024));
   choice.rounds = static_cast<int32_t>(std::max<int64_t>(1, ceilDiv(wanted, choice.rows.tasksBlock)));
   choice.blockRows = choice.rounds * choice.rows.tasksBlock;
   choice.blocks = ceilDiv(R, choice.blockRows);

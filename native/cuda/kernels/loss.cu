@@ -178,19 +178,20 @@ __device__ inline void backward(const CrossEntropyBackwardArgs& args, const RowP
     }
     sum = team.joinSlots(slots, shared, SumJoin());
   }
-  if (!place.active) return;
 
-  float scale = args.g.as<const float>()[args.reduction == kReductionNone ? place.at(args.g) : 0];
-  if (args.reduction == kReductionMean) scale = scale / args.norm.as<const float>()[0];
-  const float lse = args.lse.as<const float>()[place.at(args.lse)];
+  const float scale = team.once(place, [&] {
+    const float g = args.g.as<const float>()[args.reduction == kReductionNone ? place.at(args.g) : 0];
+    return args.reduction == kReductionMean ? g / args.norm.as<const float>()[0] : g;
+  });
+  const float lse = team.once(place, [&] { return args.lse.as<const float>()[place.at(args.lse)]; });
   int64_t t = -1;
   float hard = 0.0f, mass = sum;
   bool counts = true;
   if (!loss.probabilities) {
-    t = target.indexAt(place);
+    t = team.once(place, [&] { return target.indexAt(place); });
     // The forward pass has reported a target that is out of range; here, like an ignored one, it has no gradient.
     counts = target.counts(t);
-    hard = counts ? target.weightOf(t) : 0.0f;
+    hard = team.once(place, [&] { return counts ? target.weightOf(t) : 0.0f; });
     if (loss.smooth) hard = loss.keep * hard;
     mass = loss.smooth ? hard + loss.share * sum : hard;
   }
@@ -270,7 +271,7 @@ __device__ inline void eachSquare(const float* x, const float* y, int64_t n, boo
 
 __device__ inline void storeStep(const RowTeam& team, float* to, int step, int count, const float (&v)[kSlots]) {
   if (team.packed) {
-    if (step + team.at(0) < count) storePacked(to + step + team.at(0), Packed<float, kSlots>{{v[0], v[1], v[2], v[3]}});
+    if (step + team.at(0) < count) storeGlobal(to + step + team.at(0), Packed<float, kSlots>{{v[0], v[1], v[2], v[3]}});
     return;
   }
 #pragma unroll
@@ -339,11 +340,12 @@ WL_ENTRY(kTeamBlocks) mse_f32_each(const MseArgs args, int64_t n, bool packed) {
 WL_ENTRY(kTeamBlocks) mseBackward_f32(const MseBackwardArgs args, int64_t n, bool packed, float factor) {
   const float* g = args.g.as<const float>();
   const bool each = args.reduction == kReductionNone;
+  const float one = each ? 0.0f : g[0];
   eachSquare(args.x.as<const float>(), args.y.as<const float>(), n, packed,
              [&](const RowTeam& team, int64_t begin, int step, int count, float(&d)[kSlots]) {
                float gradient[kSlots];
 #pragma unroll
-               for (int k = 0; k < kSlots; ++k) gradient[k] = each ? 0.0f : g[0];
+               for (int k = 0; k < kSlots; ++k) gradient[k] = one;
                if (each && packed) {
                  if (step + team.at(0) < count) {
                    const Packed<float, kSlots> values = loadPacked<float, kSlots>(g + begin + step + team.at(0));

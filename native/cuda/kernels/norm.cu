@@ -178,7 +178,7 @@ __device__ inline void joinTeams(const HeldRow& team, float (&sums)[kGroups * kS
 #pragma unroll
         for (int j = 0; j < kGroups * kSlots; ++j) sums[j] = before[j] + sums[j];
       }
-      team.store<kGroups>(shared, 1, C, sums);
+      team.store<kGroups, true>(shared, 1, C, sums);
     }
     __syncthreads();  // without this barrier the next warp would add to sums that this one has not stored yet
   }
@@ -204,8 +204,8 @@ __device__ inline void backward(const LayerNormBackwardArgs& args, const RowPlan
     const Place place = team.place(plan, (static_cast<int64_t>(blockIdx.x) * rounds + round) * team.teams());
     const int count = place.active ? C : 0;
     const int64_t row = place.outer;
-    const float mean = place.active ? args.mean.as<const float>()[row] : 0.0f;
-    const float rstd = place.active ? args.rstd.as<const float>()[row] : 0.0f;
+    const float mean = team.once(place, [&] { return args.mean.as<const float>()[row]; });
+    const float rstd = team.once(place, [&] { return args.rstd.as<const float>()[row]; });
     float g[kValues], normal[kValues];
     team.load<kGroups>(args.g.as<const float>() + row * C, 1, count, 0.0f, g);
     team.load<kGroups>(args.x.as<const float>() + row * C, 1, count, mean, normal);

@@ -5,7 +5,7 @@
 
 namespace warploom::cuda {
 
-struct TopSum {
+struct alignas(8) TopSum {
   float top, sum;
 };
 __device__ inline TopSum shuffleXor(TopSum v, int offset) {

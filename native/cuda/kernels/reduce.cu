@@ -36,8 +36,9 @@ struct Sum {
   }
 };
 
+// Aligned so that shared memory is read in one access of the whole, without bank conflicts.
 template <class T>
-struct Placed {
+struct alignas(sizeof(T) == 8 ? 16 : 8) Placed {
   T value;
   uint32_t position;
 };

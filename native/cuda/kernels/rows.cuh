@@ -24,6 +24,14 @@ struct Place {
   __device__ int64_t at(const View& view) const { return outer * view.strides[0] + inner * view.strides[1]; }
 };
 
+// 16 bytes to shared memory in one instruction: taken apart, the stores of a warp would meet in a quarter of the banks.
+__device__ inline void storeShared(float* to, const Packed<float, 4>& values) {
+  const uint32_t address = static_cast<uint32_t>(__cvta_generic_to_shared(to));
+  asm volatile("st.shared.v4.f32 [%0], {%1, %2, %3, %4};" ::"r"(address), "f"(values.v[0]), "f"(values.v[1]),
+               "f"(values.v[2]), "f"(values.v[3])
+               : "memory");
+}
+
 struct HeldRow : RowTeam {
   template <class V>
   using Shared = V[kTeamWarps];
@@ -61,16 +69,15 @@ struct HeldRow : RowTeam {
       }
     }
   }
-  template <int kGroups>
+  template <int kGroups, bool kToShared = false>
   __device__ void store(float* row, int64_t stride, int count, const float (&v)[kGroups * kSlots]) const {
 #pragma unroll
     for (int g = 0; g < kGroups; ++g) {
       if (packed) {
         const int i = element(g, 0);
-        if (i < count) {
-          storePacked(row + i,
-                      Packed<float, kSlots>{{v[g * kSlots], v[g * kSlots + 1], v[g * kSlots + 2], v[g * kSlots + 3]}});
-        }
+        const float* from = v + g * kSlots;
+        const Packed<float, kSlots> values = {{from[0], from[1], from[2], from[3]}};
+        if (i < count) kToShared ? storeShared(row + i, values) : storeGlobal(row + i, values);
       } else {
 #pragma unroll
         for (int k = 0; k < kSlots; ++k) {
@@ -79,6 +86,14 @@ struct HeldRow : RowTeam {
         }
       }
     }
+  }
+  // What one place holds for all threads of the team: read by one lane of each warp. All threads of the block call it;
+  // `read` is called where there is a row.
+  template <class Read>
+  __device__ auto once(const Place& place, Read read) const {
+    decltype(read()) value = 0;
+    if (place.active && lane == 0) value = read();
+    return __shfl_sync(kAllLanes, value, 0, lanes);
   }
 };
 
@@ -121,6 +136,13 @@ struct HeldColumn {
       const int i = j * rows + row;
       if (i < count) first[i * stride] = v[j];
     }
+  }
+  // Neighbouring threads own neighbouring columns, and read neighbouring places.
+  template <class Read>
+  __device__ auto once(const Place& place, Read read) const {
+    decltype(read()) value = 0;
+    if (place.active) value = read();
+    return value;
   }
   template <class V, class Join>
   __device__ V joinSlots(V (&slots)[kSlots], V* shared, Join join) const {
