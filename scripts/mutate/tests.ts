@@ -1,12 +1,12 @@
 /** The op tests of each family of CUDA kernels: those that must notice when one of its barriers is missing. */
 const tests: Readonly<Record<string, readonly string[]>> = {
   conv: ['conv'],
-  copy: ['copy', 'view', 'concat'],
+  copy: ['copy', 'view', 'concat', 'sameBits'],
   create: ['create'],
   dropout: ['dropout'],
   elementwise: ['elementwise', 'arithmetic', 'compare'],
   embedding: ['embedding'],
-  index_sort: ['embedding'],
+  index_sort: ['embedding', 'embeddingRows'],
   loss: ['loss'],
   matmul: ['matmul'],
   matmul_ladder: ['matmul'],
@@ -16,7 +16,7 @@ const tests: Readonly<Record<string, readonly string[]>> = {
   random: ['create', 'dropout'],
   reduce: ['reduce'],
   softmax: ['softmax'],
-  where: ['compare'],
+  where: ['compare', 'sameBits'],
 };
 
 /** The test files of a family. Throws for one that is not listed here. */

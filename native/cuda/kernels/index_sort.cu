@@ -5,7 +5,8 @@
 //   count    a block owns a tile of kSortTile elements and counts its digits;
 //   scan     a block owns a digit and sums its counts over the tiles before each;
 //   scatter  a block owns a tile again; a warp owns consecutive elements of it, 32 a round in kSortRounds rounds, and
-//            finds out how often each one's digit stood before it in the warp, then in the tile, then in all of them.
+//            finds out how often each one's digit stood before it in the warp, then in the tile, then in all of them;
+//            the tile is sorted in shared memory first, so that what goes to one place is written by neighbours.
 #include "cuda/index_sort_pass.h"
 #include "cuda/kernels/common.cuh"
 #include "cuda/kernels/index.cuh"
@@ -91,15 +92,18 @@ __device__ inline void scanTiles(const IndexSortPass& pass) {
 
 template <class Word>
 __device__ inline void scatter(const IndexSortPass& pass, IndexErrors* errors) {
-  // How often a warp has a digit; then where the first of them goes.
-  __shared__ Word places[kSortWarps][kDigits];
+  // How often a warp has a digit; then where, in the sorted tile, the first of them goes.
+  __shared__ uint16_t places[kSortWarps][kDigits];
+  __shared__ Word sorted[kSortTile];
+  __shared__ Word shifts[kDigits];  // from a digit's place in the sorted tile to the one among all elements; wraps
   const int lane = threadIdx.x % kWarp, warp = threadIdx.x / kWarp;
-  Word* const mine = places[warp];
+  uint16_t* const mine = places[warp];
 #pragma unroll
   for (int digit = lane; digit < kDigits; digit += kWarp) mine[digit] = 0;
-  const int64_t first =
-      static_cast<int64_t>(blockIdx.x) * kSortTile + static_cast<int64_t>(warp) * (kWarp * kSortRounds) + lane;
-  Word keys[kSortRounds], ranks[kSortRounds];
+  const int64_t start = static_cast<int64_t>(blockIdx.x) * kSortTile;
+  const int64_t first = start + warp * (kWarp * kSortRounds) + lane;
+  Word keys[kSortRounds];
+  int ranks[kSortRounds];
 #pragma unroll
   for (int round = 0; round < kSortRounds; ++round) {
     const int64_t i = first + round * kWarp;
@@ -110,37 +114,72 @@ __device__ inline void scatter(const IndexSortPass& pass, IndexErrors* errors) {
     const int sameBefore = __popc(same & ((1u << lane) - 1));
     // Without this barrier lanes would read counts that lanes of the round before (or zeros that others) still write.
     __syncwarp();
-    ranks[round] = exists ? mine[digit] + static_cast<Word>(sameBefore) : Word(0);
+    ranks[round] = exists ? mine[digit] + sameBefore : 0;
     // Without this barrier the first lane of a digit would count its own round before the others have read.
     __syncwarp();
-    if (exists && sameBefore == 0) mine[digit] = ranks[round] + static_cast<Word>(__popc(same));
+    if (exists && sameBefore == 0) mine[digit] = static_cast<uint16_t>(ranks[round] + __popc(same));
   }
   // Without this barrier a digit's thread would read counts that other warps have not finished.
   __syncthreads();
   const int digit = threadIdx.x;
-  Word ofTile = 0;
+  unsigned ofTile = 0;
+#pragma unroll
+  for (int k = 0; k < kSortWarps; ++k) ofTile += places[k][digit];
+  unsigned all;
+  unsigned place = sumBefore(ofTile, all);
+  Word among = static_cast<Word>(place);
+  if (pass.tiles > 1) {
+    // Without this barrier a fast warp would, in the next call, overwrite sums that others still read.
+    __syncthreads();
+    Word total;
+    among = sumBefore(static_cast<const Word*>(pass.totals)[digit], total) +
+            static_cast<const Word*>(pass.counts)[digit * pass.tiles + blockIdx.x];
+  }
+  shifts[digit] = among - static_cast<Word>(place);
 #pragma unroll
   for (int k = 0; k < kSortWarps; ++k) {
-    const Word count = places[k][digit];
-    places[k][digit] = ofTile;
-    ofTile += count;
+    const unsigned count = places[k][digit];
+    places[k][digit] = static_cast<uint16_t>(place);
+    place += count;
   }
-  Word all;
-  const bool alone = pass.tiles == 1;
-  Word place = sumBefore(alone ? ofTile : static_cast<const Word*>(pass.totals)[digit], all);
-  if (!alone) place += static_cast<const Word*>(pass.counts)[digit * pass.tiles + blockIdx.x];
-#pragma unroll
-  for (int k = 0; k < kSortWarps; ++k) places[k][digit] += place;
   // Without this barrier warps would read places that other threads have not written yet.
+  __syncthreads();
+#pragma unroll
+  for (int round = 0; round < kSortRounds; ++round) {
+    if (first + round * kWarp >= pass.count) break;
+    ranks[round] += mine[digitOf(pass, keys[round])];
+    sorted[ranks[round]] = keys[round];
+  }
+  // Without this barrier threads would read keys of the sorted tile that others have not written yet.
+  __syncthreads();
+  // Neighbours in the sorted tile are, within a digit, neighbours among all elements: so that a warp writes runs.
+  const int64_t rest = pass.count - start;
+  const int held = rest < kSortTile ? static_cast<int>(rest) : kSortTile;
+  Word to[kSortRounds];
+#pragma unroll
+  for (int round = 0; round < kSortRounds; ++round) {
+    const int at = round * kSortThreads + threadIdx.x;
+    if (at >= held) break;
+    const Word key = sorted[at];
+    to[round] = shifts[digitOf(pass, key)] + static_cast<Word>(at);
+    static_cast<Word*>(pass.keysOut)[to[round]] = key;
+  }
+  // Without this barrier positions would overwrite keys that other threads have not read yet.
   __syncthreads();
   const Word* const positionsIn = static_cast<const Word*>(pass.positionsIn);
 #pragma unroll
   for (int round = 0; round < kSortRounds; ++round) {
     const int64_t i = first + round * kWarp;
     if (i >= pass.count) break;
-    const Word to = mine[digitOf(pass, keys[round])] + ranks[round];
-    static_cast<Word*>(pass.keysOut)[to] = keys[round];
-    static_cast<Word*>(pass.positionsOut)[to] = positionsIn != nullptr ? positionsIn[i] : static_cast<Word>(i);
+    sorted[ranks[round]] = positionsIn != nullptr ? positionsIn[i] : static_cast<Word>(i);
+  }
+  // Without this barrier threads would read positions that others have not written yet.
+  __syncthreads();
+#pragma unroll
+  for (int round = 0; round < kSortRounds; ++round) {
+    const int at = round * kSortThreads + threadIdx.x;
+    if (at >= held) break;
+    static_cast<Word*>(pass.positionsOut)[to[round]] = sorted[at];
   }
 }
 
