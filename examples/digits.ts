@@ -102,7 +102,7 @@ async function train(options: DigitsOptions, device: Device): Promise<void> {
   );
 
   const settings = {
-    device: device.name,
+    device: described(device),
     seed,
     epochs,
     'batch size': BATCH,
@@ -124,6 +124,10 @@ async function train(options: DigitsOptions, device: Device): Promise<void> {
   console.log(`report: ${report}`);
 }
 
+/** The device as the first line names it: a card by its name, and a simulated one never as a card. */
+const described = ({ name, type, hardware, simulated }: Device): string =>
+  type === 'cpu' ? name : `${name} (${simulated ? 'simulated on the CPU' : hardware})`;
+
 async function main(): Promise<void> {
   const options = parseOptions(process.argv.slice(2));
   if (options === null) {
@@ -131,7 +135,7 @@ async function main(): Promise<void> {
     return;
   }
   const device = openDevice(options.device);
-  console.log(`device: ${device.name}`);
+  console.log(`device: ${described(device)}`);
   await mkdir(options.out, { recursive: true });
   await train(options, device);
 }

@@ -6,6 +6,7 @@ import { existsSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { ensureBuilt } from './build.js';
+import { asksForCuda, prepareCuda } from './support/cuda.js';
 
 const [program, ...rest] = process.argv.slice(2);
 if (program === undefined || !existsSync(program)) {
@@ -13,6 +14,7 @@ if (program === undefined || !existsSync(program)) {
   process.exitCode = 2;
 } else {
   await ensureBuilt('addon');
+  if (asksForCuda(rest, process.env)) prepareCuda();
   const path = resolve(program);
   process.argv = [process.argv[0]!, path, ...rest];
   await import(pathToFileURL(path).href);

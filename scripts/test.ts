@@ -1,9 +1,10 @@
 /**
- * `npm test [-- VITEST ARGUMENTS]`: builds what the tests need, runs vitest, the native tests and the surface check. With
- * arguments it runs vitest alone, on those.
+ * `npm test [-- VITEST ARGUMENTS]`: builds what the tests need, runs vitest on the CPU and on simulated CUDA devices, the native
+ * tests and the surface check. With arguments it runs vitest alone, on those.
  */
 import { rmSync } from 'node:fs';
 import { buildFolder, ensureBuilt } from './build.js';
+import { cudaTests, runOnCuda, simulated } from './support/cudaTests.js';
 import { add, finish, noTotals, runNative } from './support/runner.js';
 import { runVitest } from './support/vitest.js';
 import { evidenceFolder } from '../test/harness/surface.js';
@@ -18,15 +19,27 @@ const lap = (what: string) =>
 await ensureBuilt('test');
 lap('built');
 rmSync(evidenceFolder, { recursive: true, force: true });
-const vitest = await runVitest(chosen);
+// What is chosen may be of CUDA devices, and WARPLOOM_TEST_DEVICES may name them.
+const vitest =
+  chosen.length > 0
+    ? await runVitest(chosen, { env: simulated })
+    : await runVitest(['--exclude', `${cudaTests}/**`], {
+        env: { WARPLOOM_DEVICE: 'cpu', WARPLOOM_TEST_DEVICES: 'cpu' },
+      });
 add(totals, vitest.totals);
 lap('vitest');
 if (chosen.length > 0) finish(totals);
-keepTitles(vitest.passed);
+
+const cuda = await runOnCuda();
+add(totals, cuda.totals);
+lap('vitest on CUDA');
+keepTitles([...vitest.passed, ...cuda.passed]);
 
 add(totals, await runNative(buildFolder));
 lap('native tests');
 
+// Every claim needs its case on each device.
+process.env['WARPLOOM_TEST_DEVICES'] = cuda.passed.length > 0 ? 'cpu,cuda' : 'cpu';
 const { problems } = await judgeSurface();
 for (const problem of problems) process.stdout.write(`surface: ${problem}\n`);
 // One check: every promised name has its cases.

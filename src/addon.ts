@@ -5,7 +5,7 @@
  * JavaScript value in C++ twenty. `addon.ops.ts`, generated from native/engine/ops.def, holds one typed encoder per op.
  */
 import { createRequire } from 'node:module';
-import { existsSync } from 'node:fs';
+import { existsSync, readdirSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { dtypeCode, type DType } from './dtype.js';
@@ -74,7 +74,7 @@ export interface NativeAddon {
   takeError(device: number): NativeErrorInfo | null;
   /** Names of the devices that can be opened: 'cpu', 'cuda', 'cuda:1', ..., then those of loaded back ends ('fake', 'fake:1', ...). */
   deviceNames(): string[];
-  /** Opens a device by its place in deviceNames(). */
+  /** Opens a device by its place in deviceNames(). 0 or a status. */
   openDevice(device: number): number;
   deviceInfo(device: number): {
     name: string;
@@ -123,6 +123,12 @@ export interface NativeAddon {
 
 const here = dirname(fileURLToPath(import.meta.url));
 
+const kernelFolder = join(here, '..', 'kernels');
+
+/** Whether there is device code at all: a copy built without nvcc has none. */
+export const hasKernels = (): boolean =>
+  existsSync(kernelFolder) && readdirSync(kernelFolder).some((name) => /\.(fatbin|ptx)$/.test(name));
+
 function candidates(): string[] {
   const forced = process.env['WARPLOOM_ADDON'];
   if (forced) return [forced];
@@ -143,7 +149,7 @@ function load(): NativeAddon {
     }
     try {
       const native = require(path) as NativeAddon;
-      native.setKernelFolder(join(here, '..', 'kernels'));
+      native.setKernelFolder(kernelFolder);
       return native;
     } catch (error) {
       tried.push(`${path}: ${error instanceof Error ? error.message : String(error)}`);

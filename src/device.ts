@@ -1,5 +1,5 @@
 /** Devices by name. One frozen object per device, so `===` compares them. */
-import { addon } from './addon.js';
+import { addon, hasKernels } from './addon.js';
 import { CudaDriverError, DeviceError, fromNative, NotSupportedError, type WarploomError } from './errors.js';
 
 export class Device {
@@ -19,6 +19,16 @@ export class Device {
     this.index = index === undefined ? 0 : Number(index);
     this.name = name;
     Object.freeze(this);
+  }
+
+  /** The card's name; empty for a CPU. */
+  get hardware(): string {
+    return addon().deviceInfo(this.id).hardware;
+  }
+
+  /** True for a simulator of a card, whose times mean nothing. */
+  get simulated(): boolean {
+    return addon().deviceInfo(this.id).simulated;
   }
 
   toString(): string {
@@ -55,22 +65,24 @@ function openByName(name: string): Device {
   if (id < 0) {
     throw new DeviceError(`there is no device '${name}'`, { hint: `Present: ${names.join(', ')}.` });
   }
-  const status = addon().openDevice(id);
-  if (status < 0) throw fromNative(addon().lastError());
+  if (addon().openDevice(id) !== 0) {
+    const failure = fromNative(addon().lastError());
+    throw key.startsWith('cuda') ? new CudaDriverError(failure.message, { hint: cudaHint }) : failure;
+  }
   if (opened.size === 0) process.once('exit', reportAtExit);
   const device = new Device(id, key);
   opened.set(key, device);
   return device;
 }
 
+const cudaHint =
+  "CUDA needs a driver (R525 or newer) and an NVIDIA GPU of compute capability 8.0 or newer. Else use device 'cpu'; 'auto' takes what is there.";
+
 function noCuda(name: string, names: readonly string[]): CudaDriverError {
   const { devices: count, reason } = addon().cudaStatus();
-  const hint = 'Install a driver (R525 or newer) for an NVIDIA GPU of compute capability 8.0 or newer';
   return count > 0
     ? new CudaDriverError(`there is no device '${name}'`, { hint: `Present: ${names.join(', ')}.` })
-    : new CudaDriverError(`device '${name}' cannot be used: ${reason}`, {
-        hint: `${hint}, or use device 'cpu'; 'auto' takes what is there.`,
-      });
+    : new CudaDriverError(`device '${name}' cannot be used: ${reason}`, { hint: cudaHint });
 }
 
 /**
@@ -79,23 +91,33 @@ function noCuda(name: string, names: readonly string[]): CudaDriverError {
  * @throws CudaDriverError for a CUDA device that cannot be used; the message says why, and what to do
  */
 export function device(name?: DeviceLike): Device {
-  if (name === undefined) return (chosen ??= openByName(initialName()));
+  if (name === undefined) return (chosen ??= openInitial());
   if (name instanceof Device) return name;
   if (typeof name !== 'string') throw new DeviceError(`a device is named by a string, not ${typeof name}`);
-  return openByName(name === 'auto' ? bestName() : name);
+  return name === 'auto' ? openBest() : openByName(name);
 }
 
-function bestName(): string {
-  return (
-    addon()
-      .deviceNames()
-      .find((name) => name.startsWith('cuda')) ?? 'cpu'
-  );
+let refused: string | undefined;
+
+/** Why 'auto' is the CPU. */
+export const reasonForCpu = (): string => refused ?? addon().cudaStatus().reason;
+
+/** The first CUDA device where it opens, else the CPU. */
+function openBest(): Device {
+  if (!addon().deviceNames().includes('cuda')) return openByName('cpu');
+  try {
+    if (hasKernels()) return openByName('cuda');
+    refused = 'there are devices, but this copy of warploom has no kernels for them (kernels/ is empty)';
+  } catch (error) {
+    if (!(error instanceof CudaDriverError)) throw error;
+    refused = error.message;
+  }
+  return openByName('cpu');
 }
 
-function initialName(): string {
+function openInitial(): Device {
   const wanted = process.env['WARPLOOM_DEVICE'];
-  return !wanted || wanted === 'auto' ? bestName() : wanted;
+  return !wanted || wanted === 'auto' ? openBest() : openByName(wanted);
 }
 
 /** The device of tensors that name none: WARPLOOM_DEVICE, else the best one present. */

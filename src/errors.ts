@@ -2,7 +2,7 @@
 
 /** What the native side says about a failure. */
 export interface NativeErrorInfo {
-  code: 'OUT_OF_MEMORY' | 'INDEX' | 'FAILED' | 'INVALID' | 'CAPTURE' | 'NOT_SUPPORTED' | 'DEVICE_LOST';
+  code: 'OUT_OF_MEMORY' | 'INDEX' | 'FAILED' | 'INVALID' | 'CAPTURE' | 'NOT_SUPPORTED' | 'DEVICE_LOST' | 'DRIVER';
   message: string;
   op?: string;
   /** bytes that were asked for */
@@ -198,6 +198,8 @@ export function fromNative(info: NativeErrorInfo, op?: string): WarploomError {
       return new CaptureError(message, details);
     case 'NOT_SUPPORTED':
       return new NotSupportedError(message, details);
+    case 'DRIVER':
+      return new CudaDriverError(message, details);
     case 'DEVICE_LOST':
       return new DeviceLostError(message, { ...details, hint: 'Start a new process to use the device again.' });
     default:

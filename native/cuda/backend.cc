@@ -79,7 +79,9 @@ class CudaDevice final : public DeviceImpl {
       driver_.memPoolTrimTo(pool_, 0);
       got = driver_.memAllocFromPoolAsync(&address, bytes, pool_, stream_);
     }
-    return got == abi::CUDA_SUCCESS ? reinterpret_cast<void*>(address) : nullptr;
+    if (got == abi::CUDA_ERROR_OUT_OF_MEMORY) return nullptr;
+    if (got != abi::CUDA_SUCCESS) refuse(driver_, got, "cuMemAllocFromPoolAsync");
+    return reinterpret_cast<void*>(address);
   }
 
   void release(void* data, std::size_t) override {

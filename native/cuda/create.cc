@@ -1,5 +1,6 @@
 // Tensors from nothing: constants and ramps. Random draws stand in random.cc.
 #include <cmath>
+#include <cstring>
 
 #include "cuda/dims.h"
 #include "cuda/kernels.h"
@@ -21,7 +22,8 @@ const char* fillEntry(int64_t unit, bool small) {
 
 // The value as often as eight bytes hold it: every unit of a kernel then begins with the low bytes.
 uint64_t pattern(double value, DType dtype) {
-  const uint64_t bits = scalarBits(value, dtype);
+  uint64_t bits = scalarBits(value, dtype);
+  if (dtype == DType::float64) std::memcpy(&bits, &value, sizeof(value));
   switch (itemSize(dtype)) {
     case 8:
       return bits;

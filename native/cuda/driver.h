@@ -4,8 +4,9 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <stdexcept>
 #include <string>
+
+#include "engine/driver_failure.h"
 
 namespace warploom::cuda {
 
@@ -114,9 +115,9 @@ struct Functions {
 constexpr int kDriverFloor = 12000;
 
 // A call that the driver refused.
-class DriverError : public std::runtime_error {
+class DriverError : public DriverFailure {
  public:
-  DriverError(abi::CUresult code, const std::string& what) : std::runtime_error(what), code(code) {}
+  DriverError(abi::CUresult code, const std::string& what) : DriverFailure(what), code(code) {}
   const abi::CUresult code;
 };
 

@@ -1,5 +1,6 @@
 #include "cuda/kernels.h"
 
+#include <string_view>
 #include <type_traits>
 
 #include "cuda/current.h"
@@ -26,8 +27,19 @@ class DTypeCheck {
   const char* why = nullptr;
 };
 
+// Whether an op only moves and writes the scalars of optimizers, which are float64 everywhere.
+constexpr bool movesScalars(std::string_view name) { return name == "copy" || name == "fill"; }
+
+inline bool converts(const UnaryArgs& args) { return args.x.dtype != args.y.dtype; }
+inline bool converts(const FillArgs&) { return false; }
 template <class Args>
+bool converts(const Args&) {
+  return true;
+}
+
+template <class Args, bool scalars>
 const char* refuses(const void* args) {
+  if (scalars && !converts(*static_cast<const Args*>(args))) return nullptr;
   // Their device scalars (rates, step counts, the total of the squares) are float64 everywhere.
   if (std::is_same_v<Args, OptimAdvanceArgs> || std::is_same_v<Args, SumSquaresArgs> ||
       std::is_same_v<Args, ClipFactorArgs> || std::is_same_v<Args, SgdArgs> || std::is_same_v<Args, AdamArgs>) {
@@ -48,10 +60,12 @@ void enter(const void* args, Context& context) {
 }  // namespace
 
 const OpEntry* kernelTable() {
-#define WL_OP(name, Args) {&ops::name != nullptr ? &enter<Args, &ops::name> : nullptr, nullptr, &refuses<Args>},
-#define WL_OP_SCRATCH(name, Args)                              \
-  {&ops::name != nullptr ? &enter<Args, &ops::name> : nullptr, \
-   [](const void* args, int) { return ops::name##Scratch(*static_cast<const Args*>(args)); }, &refuses<Args>},
+#define WL_OP(name, Args) \
+  {&ops::name != nullptr ? &enter<Args, &ops::name> : nullptr, nullptr, &refuses<Args, movesScalars(#name)>},
+#define WL_OP_SCRATCH(name, Args)                                                             \
+  {&ops::name != nullptr ? &enter<Args, &ops::name> : nullptr,                                \
+   [](const void* args, int) { return ops::name##Scratch(*static_cast<const Args*>(args)); }, \
+   &refuses<Args, movesScalars(#name)>},
   static const OpEntry entries[] = {
 #include "engine/ops.def"
   };

@@ -47,7 +47,7 @@ const KernelLibrary::Loaded& KernelLibrary::module(const std::string& family) {
     refused += (refused.empty() ? "" : "; ") + path + ": " + driver_.describe(result) +
                (log[0] != '\0' ? std::string(": ") + log : "");
   }
-  throw std::runtime_error("the driver loads no kernels of the family " + family + ": " + refused);
+  throw DriverFailure("the driver loads no kernels of the family " + family + ": " + refused);
 }
 
 abi::CUfunction KernelLibrary::load(const char* family, const char* entry) {

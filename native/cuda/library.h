@@ -19,7 +19,7 @@ class KernelLibrary {
   KernelLibrary& operator=(const KernelLibrary&) = delete;
 
   // A kernel of a family; both names are literals. The device's context is current. Throws DriverError, or
-  // std::runtime_error when neither file can be loaded: its message has the driver's reasons for both.
+  // DriverFailure when neither file can be loaded: its message has the driver's reasons for both.
   abi::CUfunction find(const char* family, const char* entry) {
     const auto found = functions_.find(entry);
     return found != functions_.end() ? found->second : load(family, entry);

@@ -30,10 +30,15 @@ void Device::synchronize() {
 }
 
 Block* Device::take(std::size_t bytes, const char* op, Error& error) {
-  if (Block* block = allocator_.take(bytes)) return block;
-  stream_.drain();
-  allocator_.dropCache(stream_.completed());
-  if (Block* block = allocator_.take(bytes)) return block;
+  try {
+    if (Block* block = allocator_.take(bytes)) return block;
+    stream_.drain();
+    allocator_.dropCache(stream_.completed());
+    if (Block* block = allocator_.take(bytes)) return block;
+  } catch (const std::exception& thrown) {
+    error = errorOf(thrown, op);
+    return nullptr;
+  }
   const MemoryStatistics& memory = allocator_.statistics();
   error.code = ErrorCode::outOfMemory;
   error.op = op;

@@ -2,13 +2,14 @@
 #pragma once
 
 #include <cstdint>
+#include <exception>
 #include <string>
 
 #include "engine/backend.h"
 
 namespace warploom {
 
-enum class ErrorCode { none, outOfMemory, index, failed, invalid, capture, notSupported, deviceLost };
+enum class ErrorCode { none, outOfMemory, index, failed, invalid, capture, notSupported, deviceLost, driver };
 
 struct Error {
   ErrorCode code = ErrorCode::none;
@@ -32,6 +33,9 @@ inline Error indexError(const IndexErrorInfo& info) {
   return error;
 }
 
+// What `op` failed with when it threw.
+Error errorOf(const std::exception& thrown, const char* op);
+
 inline const char* errorCodeName(ErrorCode code) {
   switch (code) {
     case ErrorCode::outOfMemory:
@@ -48,6 +52,8 @@ inline const char* errorCodeName(ErrorCode code) {
       return "NOT_SUPPORTED";
     case ErrorCode::deviceLost:
       return "DEVICE_LOST";
+    case ErrorCode::driver:
+      return "DRIVER";
     default:
       return "NONE";
   }

@@ -2,7 +2,6 @@
 
 #include <chrono>
 #include <cstdlib>
-#include <new>
 #include <utility>
 
 #include "engine/futex.h"
@@ -15,16 +14,6 @@
 
 namespace warploom {
 namespace {
-
-Error errorOf(const std::exception& thrown, const char* op) {
-  Error error;
-  error.code = dynamic_cast<const DeviceLost*>(&thrown) != nullptr ? ErrorCode::deviceLost : ErrorCode::failed;
-  error.op = op;
-  error.message = dynamic_cast<const std::bad_alloc*>(&thrown) != nullptr
-                      ? "the host ran out of memory inside the kernel"
-                      : thrown.what();
-  return error;
-}
 
 constexpr auto kSpin = std::chrono::microseconds(50);
 constexpr int kPauses = 8;

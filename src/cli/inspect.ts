@@ -1,6 +1,6 @@
 /** What `warploom inspect` tells: the default device, why it is that one, and its memory. */
 import { addon } from '../addon.js';
-import { defaultDevice, type Device } from '../device.js';
+import { defaultDevice, reasonForCpu, type Device } from '../device.js';
 
 export interface Inspection {
   /** name of the default device */
@@ -18,14 +18,14 @@ export interface Inspection {
 }
 
 function reasonFor({ id, name }: Device): string {
-  const { version, library, reason } = addon().cudaStatus();
   if (name !== 'cpu') {
+    const { version, library } = addon().cudaStatus();
     const { hardware, kernels } = addon().deviceInfo(id);
     const cuda = `CUDA ${Math.floor(version / 1000)}.${Math.floor((version % 1000) / 10)}`;
     return `${library} offers ${cuda} on ${hardware}${kernels ? `; kernels: ${kernels}` : ''}`;
   }
   const wanted = process.env['WARPLOOM_DEVICE'];
-  return wanted && wanted !== 'auto' ? `WARPLOOM_DEVICE is ${wanted}` : `CUDA is not used: ${reason}`;
+  return wanted && wanted !== 'auto' ? `WARPLOOM_DEVICE is ${wanted}` : `CUDA is not used: ${reasonForCpu()}`;
 }
 
 /**

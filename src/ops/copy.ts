@@ -6,7 +6,7 @@ import { defineOp, type OpDefinition } from '../autograd/define.js';
 import { type Device, type DeviceLike, device as findDevice } from '../device.js';
 import { checkDType, type DType, isDType } from '../dtype.js';
 import { Tensor } from '../tensor.js';
-import { dense, refuseHalf, runUnary } from './support.js';
+import { dense, refuseFloat64, refuseHalf, runUnary } from './support.js';
 
 const cloneOp = defineOp<null>({
   name: 'clone',
@@ -33,6 +33,7 @@ export function cast(x: Tensor, dtype: DType): Tensor {
   x.checkUsable('cast');
   if (x.dtype === dtype) return x;
   refuseHalf('cast', checkDType(dtype, 'cast'));
+  refuseFloat64('cast', dtype, x.device);
   return apply(castOp, [x], { dtype });
 }
 
@@ -58,10 +59,12 @@ export function to(x: Tensor, target: DType | DeviceLike | ToOptions): Tensor {
   x.checkUsable('to');
   if (typeof target === 'string' && isDType(target)) return cast(x, target);
   const options: ToOptions = typeof target === 'object' && !('id' in target) ? target : { device: target };
-  const y = options.dtype === undefined ? x : cast(x, options.dtype);
-  if (options.device === undefined) return y;
-  const device = findDevice(options.device);
-  return device.id === y.device.id ? y : apply(moveOp, [y], { device });
+  const dtype = options.dtype ?? x.dtype;
+  const device = options.device === undefined ? x.device : findDevice(options.device);
+  refuseFloat64('to', dtype, device);
+  const move = (y: Tensor): Tensor => (device.id === y.device.id ? y : apply(moveOp, [y], { device }));
+  // float64 is made where it can be: on the way from a card behind the move, on the way to one there is none.
+  return dtype === 'float64' ? cast(move(x), dtype) : move(cast(x, dtype));
 }
 
 declare module '../tensor.js' {

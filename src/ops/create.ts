@@ -8,7 +8,7 @@ import { defaultGenerator, type Generator } from '../random.js';
 import { Tensor } from '../tensor.js';
 import { eq } from './compare.js';
 import { cast } from './copy.js';
-import { dtypeError, filled, refuseHalf, shapeError } from './support.js';
+import { dtypeError, filled, refuseFloat64, refuseHalf, shapeError } from './support.js';
 import { unsqueeze } from './view.js';
 
 export interface CreateOptions {
@@ -205,7 +205,9 @@ export function tensor(data: TensorData, options: TensorOptions = {}): Tensor {
     }
     shape = options.shape;
   }
-  return finish(Tensor.fromBytes(bytes, shape, dtype, options.device), options);
+  const device = findDevice(options.device);
+  refuseFloat64('tensor', dtype, device);
+  return finish(Tensor.fromBytes(bytes, shape, dtype, device), options);
 }
 
 function finish(t: Tensor, { requiresGrad }: CreateOptions): Tensor {
@@ -214,15 +216,17 @@ function finish(t: Tensor, { requiresGrad }: CreateOptions): Tensor {
 }
 
 /** Checks what every creating function takes. */
-function prepare(op: string, shape: Shape, dtype: DType): Shape {
+function prepare(op: string, shape: Shape, dtype: DType, { device: name }: CreateOptions) {
   checkShape(shape, op);
   refuseHalf(op, checkDType(dtype, op));
-  return [...shape];
+  const device = findDevice(name);
+  refuseFloat64(op, dtype, device);
+  return { sizes: [...shape], device };
 }
 
 function constant(op: string, shape: Shape, value: number, dtype: DType, options: CreateOptions): Tensor {
-  const sizes = prepare(op, shape, dtype);
-  return finish(filled(findDevice(options.device), sizes, dtype, value), options);
+  const { sizes, device } = prepare(op, shape, dtype, options);
+  return finish(filled(device, sizes, dtype, value), options);
 }
 
 /** 0 everywhere; float32 unless told. @param shape sizes, [] for a 0-dim tensor */
@@ -284,16 +288,13 @@ export function arange(first: number, ...rest: (number | CreateOptions | undefin
   }
   const natural = [start, end, step].every(Number.isInteger) ? 'int32' : 'float32';
   const dtype = options.dtype ?? natural;
-  const shape = prepare('arange', [count], dtype);
-  return finish(
-    Tensor.fresh(native.arange(findDevice(options.device), { dtype, shape }, start, step), shape, dtype),
-    options,
-  );
+  const { sizes: shape, device } = prepare('arange', [count], dtype, options);
+  return finish(Tensor.fresh(native.arange(device, { dtype, shape }, start, step), shape, dtype), options);
 }
 
 /** 1 on the diagonal of [n, m], else 0. @param m default n */
 export function eye(n: number, m: number = n, options: CreateOptions = {}): Tensor {
-  prepare('eye', [n, m], options.dtype ?? 'float32');
+  prepare('eye', [n, m], options.dtype ?? 'float32', options);
   const { device } = options;
   const diagonal = eq(unsqueeze(arange(n, { dtype: 'int32', device }), 1), arange(m, { dtype: 'int32', device }));
   return finish(cast(diagonal, options.dtype ?? 'float32'), options);
@@ -310,8 +311,7 @@ function drawn(
   dtype: DType,
   options: RandomOptions,
 ): Tensor {
-  const sizes = prepare(op, shape, dtype);
-  const device = findDevice(options.device);
+  const { sizes, device } = prepare(op, shape, dtype, options);
   const state = (options.generator ?? defaultGenerator).stateOn(device);
   const storage = kernel(device, state, { dtype, shape: [numelOf(sizes)] }, a, b);
   state.storage.bump();

@@ -40,6 +40,16 @@ export function refuseHalf(op: string, dtype: DType): void {
   }
 }
 
+/** Throws where float64 would reach a card: most run it at a small fraction of float32's rate, and no kernel here takes it. */
+export function refuseFloat64(op: string, dtype: DType, { type, name }: Device): void {
+  if (dtype === 'float64' && type === 'cuda') {
+    throw new NotSupportedError(`device ${name} computes no float64`, {
+      op,
+      hint: "Use float32, or keep these tensors on device 'cpu'.",
+    });
+  }
+}
+
 /** Throws unless every tensor is float32 or float64. */
 export function requireFloat(op: string, ...tensors: readonly Tensor[]): void {
   for (const { dtype } of tensors) {

@@ -5,11 +5,12 @@
 import * as native from '../addon.ops.js';
 import type { SegmentSpec, View } from '../addon.js';
 import { GradBucket } from '../autograd/bucket.js';
+import type { Device } from '../device.js';
 import { AutogradError, CaptureError, DeviceError, DTypeError, ShapeError, WarploomError } from '../errors.js';
-import { tensor, zeros } from '../ops/create.js';
+import { zeros } from '../ops/create.js';
 import { isRecording } from '../pressure.js';
 import { keep } from '../scope.js';
-import type { Tensor } from '../tensor.js';
+import { Tensor } from '../tensor.js';
 
 /** Parameters one native update takes at most (kMaxSegments of native/engine/view.h). */
 const MAX_SEGMENTS = 128;
@@ -71,9 +72,13 @@ function scalar(state: Tensor, index: number): View {
   return { storage: state.storage, dtype: state.dtype, offset: state.offset + index, shape: [], strides: [] };
 }
 
+/** float64 on every device, on cards that compute none too. */
+const stateOf = (values: readonly number[], device: Device): Tensor =>
+  Tensor.fromBytes(Float64Array.from(values), [values.length], 'float64', device);
+
 /** State values of a cohort before its first step. */
 function freshState(like: Tensor, lr: number): Tensor {
-  return tensor(new Float64Array([lr, 0, 1, 1]), { device: like.device });
+  return stateOf([lr, 0, 1, 1], like.device);
 }
 
 /** The parameters of one group on one device in one dtype. */
@@ -187,7 +192,7 @@ export class Shard {
       const cohort = old[k] ?? new Cohort(this, members, null, false);
       cohort.setMembers(this, members);
       cohort.started = state !== null;
-      const values = tensor(new Float64Array([lr, ...(state ?? [0, 1, 1])]), { device: this.bucket.flat.device });
+      const values = stateOf([lr, ...(state ?? [0, 1, 1])], this.bucket.flat.device);
       // In place where there is a state, so that recordings that read it stay right.
       if (cohort.state === null) cohort.state = keep(values);
       else {
@@ -201,9 +206,8 @@ export class Shard {
 }
 
 function copyOf(t: Tensor): Tensor {
-  const copy = zeros(t.shape, { dtype: t.dtype, device: t.device });
-  native.copy(t.device, t, copy);
-  return copy;
+  const { shape, dtype } = t;
+  return Tensor.fresh(native.copy(t.device, t, { dtype, shape }), [...shape], dtype);
 }
 
 /** Throws unless a tensor can be stepped: a contiguous floating-point leaf. */

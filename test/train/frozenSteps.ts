@@ -1,4 +1,4 @@
-/** Trains the frozen models for ten steps and prints the losses as JSON: `frozenSteps.ts ISA [capture]`. */
+/** Trains the frozen models for ten steps on the default device and prints the losses as JSON: `frozenSteps.ts ISA [capture]`. */
 import { readFileSync } from 'node:fs';
 import * as wl from '../../src/index.js';
 import { nn, optim, type Tensor } from '../../src/index.js';
@@ -102,7 +102,7 @@ async function losses(name: keyof typeof models, captured: boolean): Promise<num
     'batch.x': xs,
     'batch.y': ys,
     ...weights
-  } = await wl.loadSafetensors(readFileSync(frozen(`steps_${name}.safetensors`)));
+  } = await wl.loadSafetensors(readFileSync(frozen(`steps_${name}.safetensors`)), { device: wl.defaultDevice() });
   const { model, optimizer } = models[name]();
   model.loadStateDict(weights);
   const eager = (x: Tensor, y: Tensor): Tensor => {
