@@ -30,7 +30,7 @@ struct Touched {
 };
 
 struct Finding {
-  std::string check;  // mem | init | race | sync | timeout | trap | assert
+  std::string check;  // mem | init | race | sync | timeout | trap | assert | skip
   std::string kernel, message, file;
   uint32_t block[3] = {0, 0, 0}, thread[3] = {0, 0, 0};
   int line = 0, ptxLine = 0;

@@ -70,6 +70,36 @@ uint8_t* validity(const Warp& warp, Space space, const uint8_t* p) {
   return valid;
 }
 
+// A word of the map, aligned as the access is. Threads of the host that simulate neighbours or writers of the same
+// value meet in it: it is read and written whole and relaxed, which costs what a plain access does.
+template <class Bytes>
+struct ValidWord {
+  static Bytes load(const uint8_t* at) { return __atomic_load_n(reinterpret_cast<const Bytes*>(at), __ATOMIC_RELAXED); }
+  static void store(uint8_t* at, Bytes value) {
+    __atomic_store_n(reinterpret_cast<Bytes*>(at), value, __ATOMIC_RELAXED);
+  }
+};
+template <>
+struct ValidWord<unsigned __int128> {
+  static unsigned __int128 load(const uint8_t* at) {
+    return ValidWord<uint64_t>::load(at) | static_cast<unsigned __int128>(ValidWord<uint64_t>::load(at + 8)) << 64;
+  }
+  static void store(uint8_t* at, unsigned __int128 value) {
+    ValidWord<uint64_t>::store(at, static_cast<uint64_t>(value));
+    ValidWord<uint64_t>::store(at + 8, static_cast<uint64_t>(value >> 64));
+  }
+};
+// The first byte of the map that is 0, or null.
+const uint8_t* firstHole(const uint8_t* valid, uint32_t bytes) {
+  for (const uint8_t* at = valid; at != valid + bytes; ++at) {
+    if (ValidWord<uint8_t>::load(at) == 0) return at;
+  }
+  return nullptr;
+}
+void setValid(uint8_t* valid, uint32_t bytes) {
+  for (uint8_t* at = valid; at != valid + bytes; ++at) ValidWord<uint8_t>::store(at, 1);
+}
+
 // The whole warp at once, where every lane's map lies at one distance from its bytes. False: look lane by lane.
 template <class Bytes>
 bool validLanes(const uint8_t* const (&pointers)[kLanes], Access access, uint64_t distance) {
@@ -79,15 +109,11 @@ bool validLanes(const uint8_t* const (&pointers)[kLanes], Access access, uint64_
   Bytes ones;
   std::memset(&ones, 1, sizeof(ones));
   if (access == Access::store) {
-    for (int i = 0; i < kLanes; ++i) std::memcpy(at(i), &ones, sizeof(ones));
+    for (int i = 0; i < kLanes; ++i) ValidWord<Bytes>::store(at(i), ones);
     return true;
   }
   Bytes all = ones;
-  for (int i = 0; i < kLanes; ++i) {
-    Bytes valid;
-    std::memcpy(&valid, at(i), sizeof(valid));
-    all &= valid;
-  }
+  for (int i = 0; i < kLanes; ++i) all &= ValidWord<Bytes>::load(at(i));
   // An atomic's bytes are valid afterwards as they were before.
   return all == ones;
 }
@@ -128,9 +154,8 @@ void checkInitialised(Warp& warp, const Instruction& in, uint32_t mask, uint32_t
     uint8_t* valid = validity(warp, space, p);
     if (valid == nullptr) return;
     if (access != Access::store) {
-      const void* hole = std::memchr(valid, 0, bytes);
-      if (hole != nullptr && space == Space::shared &&
-          awaited(block, p + (static_cast<const uint8_t*>(hole) - valid))) {
+      const uint8_t* hole = firstHole(valid, bytes);
+      if (hole != nullptr && space == Space::shared && awaited(block, p + (hole - valid))) {
         report(warp, in, "sync", lane, "read of the destination of a cp.async that has not been waited for");
       } else if (hole != nullptr) {
         report(warp, in, "init", lane,
@@ -138,14 +163,13 @@ void checkInitialised(Warp& warp, const Instruction& in, uint32_t mask, uint32_t
                    (space == Space::shared  ? "shared"
                     : space == Space::local ? "local"
                                             : "global") +
-                   " memory at byte " + std::to_string(static_cast<const uint8_t*>(hole) - valid) + " of " +
-                   std::to_string(bytes) +
+                   " memory at byte " + std::to_string(hole - valid) + " of " + std::to_string(bytes) +
                    (space == Space::shared || space == Space::local
                         ? ""
                         : ", " + launch.memory->describe(reinterpret_cast<uint64_t>(p))));
       }
     }
-    if (access != Access::load) std::memset(valid, 1, bytes);
+    if (access != Access::load) setValid(valid, bytes);
   });
 }
 
@@ -172,7 +196,9 @@ void checkAccess(Warp& warp, const Instruction& in, uint32_t mask, uint32_t byte
   }
   if (settings.race && space == Space::global) run.races->check(warp, in, mask, bytes, access, pointers);
   if (settings.race && space == Space::shared) checkSharedRaces(warp, in, mask, bytes, access, pointers);
-  if (settings.race && space == Space::shared && in.spinning) run.races->noteShared(warp, in, access);
+  // What an mbarrier tells, and to whom, is for its own instructions to say.
+  const bool tells = in.spinning && in.kind != Class::control;
+  if (settings.race && space == Space::shared && tells) run.races->noteShared(warp, in, access);
   if (settings.init) checkInitialised(warp, in, mask, bytes, access, space, pointers);
 }
 

@@ -1,5 +1,6 @@
 // Modelled traffic of an access: sectors of global memory, bank cycles of shared memory.
 #include "cudasim/exec/access.h"
+#include "cudasim/exec/block.h"
 
 namespace warploom::cudasim {
 
@@ -75,6 +76,55 @@ void countShared(Warp& warp, uint32_t mask, uint32_t bytes, uint8_t* const (&poi
     warp.counters.sharedIdealCycles += many > 0 ? 1 + static_cast<uint64_t>(many - 1) / 32 : 0;
   }
   warp.counters.sharedBytes += bytes * static_cast<uint64_t>(__builtin_popcount(mask));
+}
+
+void addExecuted(Block& block, Counters& c) {
+  const std::vector<Instruction>& code = block.run->program.code;
+  for (std::size_t pc = 0; pc < block.executed.size(); ++pc) {
+    Executed& executed = block.executed[pc];
+    if (executed.warps == 0) continue;
+    const Instruction& in = code[pc];
+    const uint64_t lanes = executed.lanes;
+    c.warpInstructions += executed.warps;
+    c.laneInstructions += lanes;
+    switch (in.kind) {
+      case Class::integer:
+        c.integer += lanes;
+        break;
+      case Class::float32:
+        c.float32 += lanes;
+        c.flops32 += lanes * in.flops;
+        break;
+      case Class::float64:
+        c.float64 += lanes;
+        c.flops64 += lanes * in.flops;
+        break;
+      case Class::half:
+        c.half += lanes;
+        c.flops16 += lanes * in.flops;
+        break;
+      case Class::conversion:
+        c.conversion += lanes;
+        break;
+      case Class::move:
+        c.move += lanes;
+        break;
+      case Class::control:
+        c.control += lanes;
+        break;
+      case Class::mma:
+        c.mma += executed.active;
+        c.flopsMma += executed.active * static_cast<uint64_t>(in.imm);
+        break;
+      case Class::atomic:
+        c.atomics += lanes;
+        break;
+      case Class::memory:
+        c.memory += lanes;
+        break;
+    }
+    executed = Executed{};
+  }
 }
 
 }  // namespace warploom::cudasim

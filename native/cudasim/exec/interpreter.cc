@@ -233,18 +233,27 @@ class WarpRunner {
   void leave(uint32_t lanes) {
     warp_.live &= ~lanes;
     for (AsyncCopies& copy : warp_.copies) {
-      if ((copy.pending & lanes) != 0) {
-        report(warp_, code_[static_cast<std::size_t>(copy.pc)], "sync", __builtin_ctz(copy.pending & lanes),
-               "the thread ended without waiting for this cp.async");
-      }
-      copy.pending &= ~lanes;
+      // Somebody else may wait where an mbarrier tracks the copy.
+      reportUnawaited(warp_, copy, copy.pending & lanes & ~copy.tracked);
     }
     if (warp_.live == 0) warp_.finished = true;
+    bool last = true;
+    for (const auto& warp : block_.warps) last = last && warp->live == 0;
+    for (std::size_t i = 0; last && i < block_.warps.size(); ++i) {
+      for (AsyncCopies& copy : block_.warps[i]->copies) reportUnawaited(*block_.warps[i], copy, copy.pending);
+    }
     // Those who waited for the leavers wait no longer.
     for (Group& group : warp_.groups) {
       if (group.state == GroupState::waitWarp) group.state = GroupState::ready;
     }
     for (uint32_t id = 0; id < 16; ++id) releaseBarrier(block_, id);
+  }
+
+  void reportUnawaited(Warp& warp, AsyncCopies& copy, uint32_t lanes) {
+    if (lanes == 0) return;
+    report(warp, code_[static_cast<std::size_t>(copy.pc)], "sync", __builtin_ctz(lanes),
+           "the thread ended without waiting for this cp.async");
+    copy.pending &= ~lanes;
   }
 
   // Lanes that name another member mask than the first go on as a group of their own. The mask of the rest.
@@ -417,55 +426,6 @@ void deadlock(Block& block) {
 }
 
 }  // namespace
-
-void addExecuted(Block& block, Counters& c) {
-  const std::vector<Instruction>& code = block.run->program.code;
-  for (std::size_t pc = 0; pc < block.executed.size(); ++pc) {
-    Executed& executed = block.executed[pc];
-    if (executed.warps == 0) continue;
-    const Instruction& in = code[pc];
-    const uint64_t lanes = executed.lanes;
-    c.warpInstructions += executed.warps;
-    c.laneInstructions += lanes;
-    switch (in.kind) {
-      case Class::integer:
-        c.integer += lanes;
-        break;
-      case Class::float32:
-        c.float32 += lanes;
-        c.flops32 += lanes * in.flops;
-        break;
-      case Class::float64:
-        c.float64 += lanes;
-        c.flops64 += lanes * in.flops;
-        break;
-      case Class::half:
-        c.half += lanes;
-        c.flops16 += lanes * in.flops;
-        break;
-      case Class::conversion:
-        c.conversion += lanes;
-        break;
-      case Class::move:
-        c.move += lanes;
-        break;
-      case Class::control:
-        c.control += lanes;
-        break;
-      case Class::mma:
-        c.mma += executed.active;
-        c.flopsMma += executed.active * static_cast<uint64_t>(in.imm);
-        break;
-      case Class::atomic:
-        c.atomics += lanes;
-        break;
-      case Class::memory:
-        c.memory += lanes;
-        break;
-    }
-    executed = Executed{};
-  }
-}
 
 bool runBlock(Block& block) {
   const std::size_t count = block.warps.size();

@@ -320,6 +320,8 @@ void startBlock(Block& block, RunState& run, uint64_t index) {
   }
   if (isNew && run.settings.counters) block.executed.assign(run.program.code.size(), Executed{});
   for (Barrier& barrier : block.barriers) barrier = Barrier{};
+  block.mbarriers.clear();
+  block.readClocks.clear();
   const uint32_t warps = (block.threads + kLanes - 1) / kLanes;
   if (isNew) block.warps.resize(warps);
   for (uint32_t i = 0; i < warps; ++i) {
@@ -352,6 +354,7 @@ void startBlock(Block& block, RunState& run, uint64_t index) {
     warp.clock[i] = 1;
     warp.epoch = 0;
     warp.copies.clear();
+    warp.issued = 0;
     std::fill(warp.committed, warp.committed + kLanes, 0);
     warp.counters = Counters{};
     Group all;
@@ -364,8 +367,32 @@ void startBlock(Block& block, RunState& run, uint64_t index) {
   if (run.races != nullptr) run.races->start(block);
 }
 
+namespace {
+
+// A mutant that leaves nothing out would pass every test.
+bool skipsNothing(const Kernel& kernel, const Settings& settings) {
+  if (settings.skipLine == 0 || settings.skipKernel != kernel.name) return false;
+  const std::vector<Place>& places = kernel.program->places;
+  return std::none_of(places.begin(), places.end(),
+                      [&](const Place& place) { return place.ptxLine == settings.skipLine; });
+}
+
+}  // namespace
+
 LaunchResult execute(const Launch& launch, const Settings& settings) {
   const Kernel& kernel = *launch.kernel;
+  if (skipsNothing(kernel, settings)) {
+    Finding finding;
+    finding.check = "skip";
+    finding.kernel = kernel.name;
+    finding.ptxLine = settings.skipLine;
+    finding.message = "CUDASIM_SKIP=" + kernel.name + ":" + std::to_string(settings.skipLine) +
+                      ": that line of the PTX holds no instruction of this kernel";
+    LaunchResult result;
+    result.status = 719;
+    result.findings.push_back(finding);
+    return result;
+  }
   if (launch.params.size() < kernel.paramBytes) {
     throw std::invalid_argument(kernel.name + ": " + std::to_string(launch.params.size()) +
                                 " bytes of parameters for " + std::to_string(kernel.paramBytes));

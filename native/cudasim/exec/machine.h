@@ -3,6 +3,7 @@
 
 #include <atomic>
 #include <cstring>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <set>
@@ -11,6 +12,7 @@
 #include <vector>
 
 #include "cudasim/exec/global_race.h"
+#include "cudasim/exec/mbarrier.h"
 #include "cudasim/exec/program.h"
 #include "cudasim/exec/touched.h"
 #include "cudasim/executor.h"
@@ -58,6 +60,8 @@ struct Group {
 // A cp.async of a warp that has been issued and is not yet done for the lanes in `pending`.
 struct AsyncCopies {
   uint32_t pending = 0;
+  uint32_t tracked = 0;  // lanes for which an mbarrier stands for the wait
+  uint32_t issued = 0;   // which copy of the warp
   uint8_t bytes = 0;
   int pc = 0;
   uint8_t* to[kLanes];
@@ -103,6 +107,7 @@ struct Warp {
   const Instruction* standsFor = nullptr;  // what a report names while a handler works with an altered copy of it
   std::vector<AsyncCopies> copies;         // oldest first
   uint32_t committed[kLanes] = {};         // groups of cp.async
+  uint32_t issued = 0;                     // copies
   std::vector<uint8_t> registerStore, localStore, localValid;
   Counters counters;
 };
@@ -123,12 +128,16 @@ struct Block {
   std::vector<uint8_t> sharedStore, sharedValid;
   uint8_t* shared = nullptr;
   std::vector<Granule> granules;
+  // [granule][warp], in blocks with an mbarrier: the clock of each warp's last read. Granule::readClock stands for them
+  // all only as long as barriers move the clocks of all.
+  std::vector<uint32_t> readClocks;
   uint32_t sent[kLanes] = {};  // by warp: epochs below are known to who reads a message of this block
   // A granule is 1 << granuleShift bytes: 4, until something narrower is accessed.
   uint32_t granuleShift = 2;
   std::vector<Executed> executed;  // by instruction, for the counters
   std::vector<std::unique_ptr<Warp>> warps;
   Barrier barriers[16];
+  std::map<uint32_t, MBarrier> mbarriers;  // by offset in shared memory
   std::size_t cursor = 0;
 };
 

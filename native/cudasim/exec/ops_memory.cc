@@ -35,6 +35,24 @@ void storeFour(Warp& w, const uint32_t* list, uint8_t* const (&p)[kLanes]) {
   });
 }
 
+// Blocks on different threads of the host talk through strong accesses: these are atomic there too, and carry what was
+// written before, which a plain access of x86 costs as well.
+template <class M>
+M readMemory(const uint8_t* from, bool strong) {
+  if (strong) return __atomic_load_n(reinterpret_cast<const M*>(from), __ATOMIC_ACQUIRE);
+  M value;
+  std::memcpy(&value, from, sizeof(M));
+  return value;
+}
+template <class M>
+void writeMemory(uint8_t* to, M value, bool strong) {
+  if (strong) {
+    __atomic_store_n(reinterpret_cast<M*>(to), value, __ATOMIC_RELEASE);
+  } else {
+    std::memcpy(to, &value, sizeof(M));
+  }
+}
+
 // M: the type in memory. L: a lane of the register.
 template <class M, class L>
 void load(Warp& w, const Instruction& in, uint32_t mask) {
@@ -43,16 +61,15 @@ void load(Warp& w, const Instruction& in, uint32_t mask) {
   lanePointers(w, in, mask, static_cast<uint32_t>(sizeof(M)) * n, Access::load, p);
   const uint32_t* list = w.block->run->program.lists.data() + in.list;
   if constexpr (std::is_same_v<M, uint32_t>) {
-    if (n == 4 && mask == 0xffffffffu) return loadFour(w, list, p);
+    if (n == 4 && mask == 0xffffffffu && !in.spinning) return loadFour(w, list, p);
   }
   for (uint32_t k = 0; k < n; ++k) {
     L* d = reg<L>(w, list[k]);
-    const auto one = [&](int i) {
-      M value;
-      std::memcpy(&value, p[i] + k * sizeof(M), sizeof(M));
-      d[i] = static_cast<L>(value);
-    };
-    eachLane(mask, one);
+    if (in.spinning) {
+      eachLane(mask, [&](int i) { d[i] = static_cast<L>(readMemory<M>(p[i] + k * sizeof(M), true)); });
+    } else {
+      eachLane(mask, [&](int i) { d[i] = static_cast<L>(readMemory<M>(p[i] + k * sizeof(M), false)); });
+    }
   }
 }
 template <class M, class L>
@@ -63,14 +80,15 @@ void store(Warp& w, const Instruction& in, uint32_t mask) {
   const uint32_t* list = w.block->run->program.lists.data() + in.list;
   if constexpr (std::is_same_v<M, uint32_t>) {
     // Lanes that write the same place take turns in either way: the last one stays.
-    if (n == 4 && mask == 0xffffffffu) return storeFour(w, list, p);
+    if (n == 4 && mask == 0xffffffffu && !in.spinning) return storeFour(w, list, p);
   }
   for (uint32_t k = 0; k < n; ++k) {
     const L* s = reg<L>(w, list[k]);
-    eachLane(mask, [&](int i) {
-      const M value = static_cast<M>(s[i]);
-      std::memcpy(p[i] + k * sizeof(M), &value, sizeof(M));
-    });
+    if (in.spinning) {
+      eachLane(mask, [&](int i) { writeMemory(p[i] + k * sizeof(M), static_cast<M>(s[i]), true); });
+    } else {
+      eachLane(mask, [&](int i) { writeMemory(p[i] + k * sizeof(M), static_cast<M>(s[i]), false); });
+    }
   }
 }
 // Parameters are the same for all lanes when their address is, which it nearly always is.
@@ -184,6 +202,7 @@ void copyAsync(Warp& w, const Instruction& in, uint32_t mask) {
   const bool init = block.run->settings.init;
   AsyncCopies& copy = w.copies.emplace_back();
   copy.pending = mask;
+  copy.issued = w.issued++;
   copy.bytes = in.size;
   copy.pc = static_cast<int>(&in - block.run->program.code.data());
   std::memcpy(copy.to, to, sizeof(to));
@@ -282,6 +301,10 @@ Handler storer(const MemoryType& type) {
 }
 
 }  // namespace
+
+void finishAsyncCopies(Warp& w, int lane, uint32_t issued) {
+  finishCopies(w, 1u << lane, [&](const AsyncCopies& copy, int) { return copy.issued < issued; });
+}
 
 void addMemoryForms(FormTable& table) {
   const std::pair<const char*, Space> spaces[] = {{"", Space::generic},        {".global", Space::global},

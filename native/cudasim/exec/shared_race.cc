@@ -24,6 +24,14 @@ void refine(Block& block, uint32_t bytes) {
   const uint32_t before = block.granuleShift;
   while ((1u << block.granuleShift) > bytes) --block.granuleShift;
   const uint32_t parts = before - block.granuleShift;
+  if (!block.readClocks.empty()) {
+    const std::size_t warps = block.warps.size();
+    std::vector<uint32_t> clocks(block.readClocks.size() << parts);
+    for (std::size_t i = 0; i < clocks.size(); ++i) {
+      clocks[i] = block.readClocks[(i / warps >> parts) * warps + i % warps];
+    }
+    block.readClocks.swap(clocks);
+  }
   std::vector<Granule> fine(block.granules.size() << parts);
   for (std::size_t i = 0; i < fine.size(); ++i) fine[i] = block.granules[i >> parts];
   block.granules.swap(fine);
@@ -80,6 +88,12 @@ class Checker {
   }
 
  private:
+  bool exact() const { return !warp_.block->readClocks.empty(); }
+  uint32_t& clockOf(const Granule& g, uint32_t warp) const {
+    Block& block = *warp_.block;
+    const std::size_t index = static_cast<std::size_t>(&g - block.granules.data());
+    return block.readClocks[index * block.warps.size() + warp];
+  }
   bool behindWriter(const Granule& g) const {
     const uint32_t other = static_cast<uint32_t>(g.writer) / kLanes;
     if (other == warp_.index) return g.writeEpoch < warp_.epoch;
@@ -87,7 +101,8 @@ class Checker {
   }
   // Of several warps that have read only the last one's epoch is known.
   bool behindReader(const Granule& g, uint32_t other) const {
-    if (g.readClock < warp_.clock[other]) return true;
+    const uint32_t clock = exact() ? clockOf(g, other) : g.readClock;
+    if (clock < warp_.clock[other]) return true;
     const bool alone = (g.readerWarps & (g.readerWarps - 1)) == 0;
     return alone ? g.readEpoch < warp_.order.known[other] : warp_.order.received != 0;
   }
@@ -107,7 +122,8 @@ class Checker {
       race(warp_, in_, lane, "read-after-write", offset, g.writer);
     }
     if (strong_) return;
-    const bool stale = g.readerWarps == 0 || own_ > g.readClock;
+    const bool stale = g.readerWarps == 0 || (own_ > g.readClock && !exact());
+    if (exact()) clockOf(g, warp_.index) = own_;
     g.readerWarps = stale ? bit_ : g.readerWarps | bit_;
     g.reader = static_cast<int16_t>(stale || g.reader == thread ? thread : -2);
     g.readClock = own_ > g.readClock ? own_ : g.readClock;
@@ -170,6 +186,15 @@ void checkSharedRaces(Warp& warp, const Instruction& in, uint32_t mask, uint32_t
     const int thread = lanes > 1 ? -2 : static_cast<int>(warp.index) * kLanes + lane;
     for (uint32_t i = 0; i < count; ++i) checker.repeatOrRead(granules[i], offset, lane, lanes, thread);
     lane += lanes - 1;
+  }
+}
+
+void keepReadClocks(Block& block) {
+  if (block.granules.empty() || !block.readClocks.empty()) return;
+  const std::size_t warps = block.warps.size();
+  block.readClocks.resize(block.granules.size() * warps);
+  for (std::size_t i = 0; i < block.readClocks.size(); ++i) {
+    block.readClocks[i] = block.granules[i / warps].readClock;
   }
 }
 

@@ -300,10 +300,17 @@ class Decoder {
     }
     const Form* form = formTable().find(normal.name);
     if (form == nullptr) fail("this instruction is not modelled");
-    build(*form, operands, normal.spinning, normal.releases);
+    const bool video = s.opcode[0] == 'v' && s.opcode.rfind("vote", 0) != 0;
+    const int64_t selectors = video ? packSelectors(operands) : 0;
+    if (selectors < 0) fail("a selector of parts that does not fit");
+    for (const Operand& operand : operands) {
+      if (operand.kind == Operand::reg && !operand.name.empty()) fail("a part of a register is no operand here");
+    }
+    build(*form, operands, normal.spinning, normal.releases, selectors);
   }
 
-  void build(const Form& form, const std::vector<Operand>& operands, bool spinning, bool releases = false) {
+  void build(const Form& form, const std::vector<Operand>& operands, bool spinning, bool releases = false,
+             int64_t selectors = 0) {
     Instruction in;
     in.fn = form.fn;
     in.flow = form.flow;
@@ -312,7 +319,7 @@ class Decoder {
     in.kind = form.kind;
     in.flops = form.flops;
     in.mode = form.mode;
-    in.imm = form.work;
+    in.imm = form.work | selectors;
     in.spinning = spinning;
     in.releases = releases;
     fixes_.clear();

@@ -17,6 +17,8 @@ const FormTable& formTable() {
     addAtomicForms(*made);
     addWarpForms(*made);
     addMatrixForms(*made);
+    addVideoForms(*made);
+    addMBarrierForms(*made);
     addSystemForms(*made);
     addControlForms(*made);
     return made;

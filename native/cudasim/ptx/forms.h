@@ -63,6 +63,8 @@ void addMemoryForms(FormTable& table);
 void addAtomicForms(FormTable& table);
 void addWarpForms(FormTable& table);
 void addMatrixForms(FormTable& table);
+void addVideoForms(FormTable& table);
+void addMBarrierForms(FormTable& table);
 void addSystemForms(FormTable& table);
 void addControlForms(FormTable& table);
 

@@ -189,6 +189,12 @@ Operand Parser::operand(const Statement& statement) {
     result.negated = true;
     return result;
   }
+  if (is("-") && peek(1).kind == TokenKind::word) {  // of vmad
+    take();
+    result = operand(statement);
+    result.name = "-" + result.name;
+    return result;
+  }
   if (peek().kind == TokenKind::float32 || peek().kind == TokenKind::float64 || peek().kind == TokenKind::integer ||
       is("-") || is("~")) {
     result.kind = Operand::immediate;
@@ -215,6 +221,7 @@ Operand Parser::operand(const Statement& statement) {
     if (symbol->kind == Symbol::reg) {
       result.kind = Operand::reg;
       result.id = symbol->id;
+      if (peek().kind == TokenKind::dotted) result.name = take().text;  // the part that a video instruction selects
     } else {
       result = symbol->operand;
       if (is("+") && peek(1).kind == TokenKind::integer && statement.opcode.rfind("mov", 0) == 0) {

@@ -137,6 +137,21 @@ TEST(only_that_kernel) {
   sim.clean("readsSharedWritten", {1}, {64}, 0, words(sim, 64));
 }
 
+TEST(a_line_without_an_instruction_of_the_kernel) {
+  const std::string text = kernelText("bugs");
+  for (const int line : {1, linesOf(text, "readsSharedWritten", "bar.sync").at(0), 1000000}) {
+    Sim sim(text);
+    sim.settings.skipKernel = "hasBarrier";
+    sim.settings.skipLine = line;
+    const LaunchResult result = sim.run("hasBarrier", {1}, {64}, 0, words(sim, 64));
+    CHECK(result.status == 719 && result.findings.size() == 1);
+    if (result.findings.empty()) continue;
+    const Finding& finding = result.findings[0];
+    CHECK(finding.check == "skip" && finding.kernel == "hasBarrier" && finding.ptxLine == line);
+    CHECK(finding.message.find("CUDASIM_SKIP=hasBarrier:" + std::to_string(line) + ": ") == 0);
+  }
+}
+
 #else
 #include "native/check.h"
 #endif

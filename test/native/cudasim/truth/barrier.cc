@@ -4,6 +4,8 @@
 
 namespace warploom::test {
 
+void addMBarrierTruths(Truths& truths);
+
 namespace {
 
 bool alignedForm(const std::string& form) {
@@ -156,6 +158,7 @@ void addBarrierTruths(Truths& truths) {
     }
   }
   truths.own("bar.warp.sync", warpBarrier);
+  addMBarrierTruths(truths);
 }
 
 }  // namespace warploom::test
