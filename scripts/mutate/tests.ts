@@ -1,27 +1,30 @@
 /** The op tests of each family of CUDA kernels: those that must notice when one of its barriers is missing. */
 const tests: Readonly<Record<string, readonly string[]>> = {
-  conv: ['conv'],
-  copy: ['copy', 'view', 'concat', 'sameBits'],
-  create: ['create'],
-  dropout: ['dropout'],
-  elementwise: ['elementwise', 'arithmetic', 'compare'],
-  embedding: ['embedding'],
-  index_sort: ['embedding', 'embeddingRows'],
-  loss: ['loss'],
-  matmul: ['matmul'],
-  matmul_ladder: ['matmul'],
-  norm: ['norm'],
-  optim: [],
-  pool: ['conv'],
-  random: ['create', 'dropout'],
-  reduce: ['reduce'],
-  softmax: ['softmax'],
-  where: ['compare', 'sameBits'],
+  conv: ['ops/conv'],
+  conv_simple: ['ops/conv'],
+  conv_weight: ['ops/conv'],
+  conv_weight_direct: ['ops/conv'],
+  copy: ['ops/copy', 'ops/view', 'ops/concat', 'ops/sameBits'],
+  create: ['ops/create'],
+  dropout: ['ops/dropout'],
+  elementwise: ['ops/elementwise', 'ops/arithmetic', 'ops/compare'],
+  embedding: ['ops/embedding'],
+  index_sort: ['ops/embedding', 'ops/embeddingRows'],
+  loss: ['ops/loss'],
+  matmul: ['ops/matmul'],
+  matmul_ladder: ['ops/matmul'],
+  norm: ['ops/norm'],
+  optim: ['optim/devices'],
+  pool: ['ops/conv'],
+  random: ['ops/create', 'ops/dropout'],
+  reduce: ['ops/reduce'],
+  softmax: ['ops/softmax'],
+  where: ['ops/compare', 'ops/sameBits'],
 };
 
 /** The test files of a family. Throws for one that is not listed here. */
 export function testsOf(family: string): string[] {
   const files = tests[family];
   if (!files) throw new Error(`scripts/mutate/tests.ts does not say which tests run the kernels of ${family}`);
-  return files.map((name) => `test/ops/${name}.test.ts`);
+  return files.map((name) => `test/${name}.test.ts`);
 }

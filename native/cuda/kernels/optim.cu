@@ -122,17 +122,20 @@ extern "C" __global__ void optim_advance(const OptimAdvanceArgs args) {
   state[kBeta2Power] *= args.beta2;
 }
 
-// The sum of a block's values, in a fixed order: halves are added to halves. Every thread calls it; thread 0 has the
-// result.
+// The sum of a block's values, in a fixed order: halves are added to halves. Every thread calls it; thread 0 alone is
+// given the result, which it has written itself.
 __device__ inline double sumBlock(double value, double (&shared)[kThreads]) {
   shared[threadIdx.x] = value;
 #pragma unroll 1
   for (int half = kThreads / 2; half > 0; half /= 2) {
     // Without this barrier the upper half would be read before its threads have written it.
     __syncthreads();
-    if (threadIdx.x < half) shared[threadIdx.x] += shared[threadIdx.x + half];
+    if (threadIdx.x < half) {
+      value += shared[threadIdx.x + half];
+      shared[threadIdx.x] = value;
+    }
   }
-  return shared[0];
+  return value;
 }
 
 // A block sums kSumChunk squares in float64 into its place of `partials`.
