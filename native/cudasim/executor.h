@@ -12,6 +12,9 @@
 
 namespace warploom::cudasim {
 
+// Of the modelled device: an A100.
+constexpr int kMultiprocessors = 108;
+
 struct Launch {
   const Kernel* kernel = nullptr;
   uint32_t grid[3] = {1, 1, 1}, block[3] = {1, 1, 1};

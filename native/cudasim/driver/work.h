@@ -66,7 +66,7 @@ void prepareAsync(Call& call, Work& work, const JobPtr& job);
 int activeBlocks(const Function& function, int blockSize, std::size_t dynamicShared);
 
 // The A100's shape, where a limit is checked.
-constexpr int kMultiprocessors = 108, kMaxThreads = 1024, kSharedDefault = 48 << 10, kSharedOptin = 163 << 10,
+constexpr int kMaxThreads = 1024, kSharedDefault = 48 << 10, kSharedOptin = 163 << 10,
               kSharedPerMultiprocessor = 164 << 10, kSharedReserved = 1 << 10, kThreadsPerMultiprocessor = 2048,
               kBlocksPerMultiprocessor = 32, kRegistersPerMultiprocessor = 65536;
 

@@ -160,13 +160,14 @@ uint64_t valueOf(const Warp& warp, const Constant& constant, const Block& block,
       value = 64;
       break;
     case Special::smid:
-      value = (block.id[0] + block.id[1] * launch.grid[0] + block.id[2] * launch.grid[0] * launch.grid[1]) % 16;
+      value = (block.id[0] + block.id[1] * launch.grid[0] + block.id[2] * launch.grid[0] * launch.grid[1]) %
+              kMultiprocessors;
       break;
     case Special::nsmid:
-      value = 16;
+      value = kMultiprocessors;
       break;
     case Special::gridid:
-      value = 1;
+      value = block.run->gridId;
       break;
     case Special::lanemaskEq:
       value = 1u << lane;
@@ -187,7 +188,7 @@ uint64_t valueOf(const Warp& warp, const Constant& constant, const Block& block,
       value = launch.dynamicShared;
       break;
     case Special::totalSmemSize:
-      value = block.run->sharedBytes;
+      value = (block.run->sharedBytes + 127) / 128 * 128;  // whole units of allocation
       break;
   }
   return value;
@@ -397,7 +398,9 @@ LaunchResult execute(const Launch& launch, const Settings& settings) {
     throw std::invalid_argument(kernel.name + ": " + std::to_string(launch.params.size()) +
                                 " bytes of parameters for " + std::to_string(kernel.paramBytes));
   }
+  static std::atomic<uint64_t> grids{0};
   RunState run(launch, settings, *kernel.program);
+  run.gridId = ++grids;
   run.blocks = uint64_t{launch.grid[0]} * launch.grid[1] * launch.grid[2];
   if (run.blocks == 0 || launch.block[0] * launch.block[1] * launch.block[2] == 0 ||
       launch.block[0] * launch.block[1] * launch.block[2] > 1024) {

@@ -34,6 +34,7 @@ struct RunState {
   const Launch& launch;
   const Settings& settings;
   const Program& program;
+  uint64_t gridId = 0;  // counts launches
   std::atomic<uint64_t> nextBlock{0};
   uint64_t blocks = 0;
   std::atomic<uint64_t> steps{0};

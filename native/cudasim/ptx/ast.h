@@ -49,6 +49,13 @@ struct Statement {
   bool hasPair = false;           // operands[1] was written behind a bar
 };
 
+// Whom a call through a register may reach: the named functions, or all of a shape.
+struct CallList {
+  bool prototype = false;
+  std::vector<std::string> names;
+  std::vector<Param> returns, params;
+};
+
 struct Function {
   std::string name;
   bool entry = false;
@@ -59,6 +66,7 @@ struct Function {
   std::vector<Statement> body;
   std::vector<int> labels;                                          // statement index of each label
   std::unordered_map<std::string, std::vector<int>> branchTargets;  // .branchtargets lists
+  std::unordered_map<std::string, CallList> callLists;              // .calltargets and .callprototype
   uint32_t localBytes = 0, sharedBytes = 0;                         // .param variables of calls live in local memory
   Kernel attributes;                                                // an entry's .maxntid and the like
 };
@@ -69,6 +77,9 @@ struct ParsedModule {
   std::unordered_map<std::string, Function*> byName;
   uint32_t moduleSharedBytes = 0;  // shared variables of module scope stand before every kernel's own
 };
+
+// What a register holds that points to a function of the module: no address of memory.
+uint64_t functionAddress(const ParsedModule& parsed, const Function& function);
 
 // Throws PtxError.
 ParsedModule parsePtx(const char* text, std::size_t length);

@@ -5,6 +5,7 @@
 #include "cudasim/ptx/forms.h"
 #include "cudasim/ptx/normalize.h"
 #include "cudasim/ptx/registers.h"
+#include "cudasim/ptx/special.h"
 
 namespace warploom::cudasim {
 
@@ -149,40 +150,20 @@ class Decoder {
           return wide ? base : helper("cvt.u32.u64", base, 4);
         }
         return constant(Special::immediate, wide, variableValue(operand));
+      case Operand::function: {
+        const Function* function = parsed_.byName.at(operand.name);
+        if (function->entry || !wide) fail("the address of a kernel, or in 32 bits, is not modelled");
+        return constant(Special::immediate, true, functionAddress(parsed_, *function));
+      }
       default:
         fail("an operand of a kind that does not fit");
     }
   }
 
   uint32_t special(const std::string& name, bool wide) {
-    static const std::map<std::string, Special> names = {{"%tid.x", Special::tidX},
-                                                         {"%tid.y", Special::tidY},
-                                                         {"%tid.z", Special::tidZ},
-                                                         {"%ntid.x", Special::ntidX},
-                                                         {"%ntid.y", Special::ntidY},
-                                                         {"%ntid.z", Special::ntidZ},
-                                                         {"%ctaid.x", Special::ctaidX},
-                                                         {"%ctaid.y", Special::ctaidY},
-                                                         {"%ctaid.z", Special::ctaidZ},
-                                                         {"%nctaid.x", Special::nctaidX},
-                                                         {"%nctaid.y", Special::nctaidY},
-                                                         {"%nctaid.z", Special::nctaidZ},
-                                                         {"%laneid", Special::laneid},
-                                                         {"%warpid", Special::warpid},
-                                                         {"%nwarpid", Special::nwarpid},
-                                                         {"%smid", Special::smid},
-                                                         {"%nsmid", Special::nsmid},
-                                                         {"%gridid", Special::gridid},
-                                                         {"%lanemask_eq", Special::lanemaskEq},
-                                                         {"%lanemask_le", Special::lanemaskLe},
-                                                         {"%lanemask_lt", Special::lanemaskLt},
-                                                         {"%lanemask_ge", Special::lanemaskGe},
-                                                         {"%lanemask_gt", Special::lanemaskGt},
-                                                         {"%dynamic_smem_size", Special::dynamicSmemSize},
-                                                         {"%total_smem_size", Special::totalSmemSize}};
-    const auto found = names.find(name);
-    if (found == names.end()) fail("the special register " + name + " is not modelled");
-    return constant(found->second, wide, 0);
+    const Special* found = findSpecial(name);
+    if (found == nullptr) fail("the special register " + name + " is not modelled");
+    return constant(*found, wide, 0);
   }
 
   // d = opcode(a) into a fresh slot.

@@ -56,7 +56,7 @@ class Inliner {
         rename(operand, registerBase, labelBase, localBase, sharedBase, returns, arguments, suffix);
       }
       if (statement.opcode == "call" || statement.opcode == "call.uni") {
-        call(statement);
+        call(statement, from);
       } else if (returnLabel >= 0 && (statement.opcode == "ret" || statement.opcode == "ret.uni")) {
         statement.opcode = "bra";
         Operand target;
@@ -70,14 +70,26 @@ class Inliner {
     }
   }
 
-  void call(const Statement& statement) {
+  void call(const Statement& statement, const Function& caller) {
     std::size_t at = 0;
     std::vector<Operand> returns, arguments;
     if (at < statement.operands.size() && statement.operands[at].kind == Operand::vector) {
       returns = statement.operands[at++].parts;
     }
-    if (at >= statement.operands.size() || statement.operands[at].kind != Operand::function) {
-      throw PtxError(statement.ptxLine, "call: only direct calls of functions are modelled");
+    if (at >= statement.operands.size()) throw PtxError(statement.ptxLine, "call: of nothing");
+    if (statement.operands[at].kind == Operand::reg) {
+      const Operand pointer = statement.operands[at++];
+      if (at + 1 < statement.operands.size()) arguments = statement.operands[at++].parts;
+      if (at >= statement.operands.size()) throw PtxError(statement.ptxLine, "call: a list of its targets is missing");
+      const auto list = caller.callLists.find(statement.operands[at].name);
+      if (list == caller.callLists.end()) {
+        throw PtxError(statement.ptxLine, "call: the list " + statement.operands[at].name + " is not defined");
+      }
+      callThrough(statement, pointer, list->second, returns, arguments);
+      return;
+    }
+    if (statement.operands[at].kind != Operand::function) {
+      throw PtxError(statement.ptxLine, "call: neither of a function nor through a register");
     }
     const std::string& name = statement.operands[at++].name;
     if (at < statement.operands.size()) arguments = statement.operands[at++].parts;
@@ -93,7 +105,78 @@ class Inliner {
       }
       throw PtxError(statement.ptxLine, "call of " + name + ", which the module does not define, is not modelled");
     }
-    const Function& callee = *found->second;
+    const int returnLabel = skipLabel(statement);
+    expand(statement, *found->second, returns, arguments, returnLabel);
+    place(returnLabel);
+  }
+
+  // A call through a register: one function after the other, where the register holds its address.
+  void callThrough(const Statement& statement, const Operand& pointer, const CallList& list,
+                   const std::vector<Operand>& returns, const std::vector<Operand>& arguments) {
+    const int returnLabel = skipLabel(statement);
+    Statement plain = statement;
+    plain.guard = -1;
+    plain.operands.clear();
+    for (const auto& entry : parsed_.functions) {
+      const Function& callee = *entry;
+      if (callee.entry || !callee.defined || !reaches(list, callee)) continue;
+      const int next = static_cast<int>(entry_.labels.size());
+      entry_.labels.push_back(-1);
+      const int predicate = static_cast<int>(entry_.registers.size());
+      entry_.registers.push_back(RegisterType::predicate);
+      Statement compare = plain;
+      compare.opcode = "setp.ne.u64";
+      Operand result, address;
+      result.kind = Operand::reg;
+      result.id = predicate;
+      address.kind = Operand::immediate;
+      address.value = static_cast<int64_t>(functionAddress(parsed_, callee));
+      compare.operands = {result, pointer, address};
+      entry_.body.push_back(compare);
+      branch(plain, next, predicate, false);
+      expand(statement, callee, returns, arguments, returnLabel);
+      branch(plain, returnLabel, -1, false);
+      place(next);
+    }
+    // The register points to none of them.
+    plain.opcode = "trap";
+    entry_.body.push_back(plain);
+    place(returnLabel);
+  }
+  bool reaches(const CallList& list, const Function& callee) const {
+    if (!list.prototype) return std::find(list.names.begin(), list.names.end(), callee.name) != list.names.end();
+    // A function that is being expanded cannot be called again: such a call ends in the trap.
+    if (std::find(stack_.begin(), stack_.end(), &callee) != stack_.end()) return false;
+    const auto sameSizes = [](const std::vector<Param>& a, const std::vector<Param>& b) {
+      return std::equal(a.begin(), a.end(), b.begin(), b.end(),
+                        [](const Param& x, const Param& y) { return x.size == y.size && x.align == y.align; });
+    };
+    return sameSizes(list.returns, callee.returns) && sameSizes(list.params, callee.params);
+  }
+
+  void branch(const Statement& statement, int label, int guard, bool negated) {
+    Statement made = statement;
+    made.opcode = "bra";
+    made.guard = guard;
+    made.guardNegated = negated;
+    Operand target;
+    target.kind = Operand::label;
+    target.id = label;
+    made.operands = {target};
+    entry_.body.push_back(made);
+  }
+  void place(int label) { entry_.labels[static_cast<std::size_t>(label)] = static_cast<int>(entry_.body.size()); }
+  // The label behind a call; of a guarded one, the others branch there at once.
+  int skipLabel(const Statement& statement) {
+    const int label = static_cast<int>(entry_.labels.size());
+    entry_.labels.push_back(-1);
+    if (statement.guard >= 0) branch(statement, label, statement.guard, !statement.guardNegated);
+    return label;
+  }
+
+  void expand(const Statement& statement, const Function& callee, const std::vector<Operand>& returns,
+              const std::vector<Operand>& arguments, int returnLabel) {
+    const std::string& name = callee.name;
     if (std::find(stack_.begin(), stack_.end(), &callee) != stack_.end()) {
       throw PtxError(statement.ptxLine, "the recursive call of " + name + " is not modelled");
     }
@@ -109,23 +192,9 @@ class Inliner {
     }
     if (entry_.body.size() > 1000000)
       throw PtxError(statement.ptxLine, "calls expand to more than a million statements");
-    const int returnLabel = static_cast<int>(entry_.labels.size());
-    entry_.labels.push_back(-1);
-    if (statement.guard >= 0) {
-      // A guarded call: the others branch over it.
-      Statement branch = statement;
-      branch.opcode = "bra";
-      branch.guardNegated = !statement.guardNegated;
-      Operand target;
-      target.kind = Operand::label;
-      target.id = returnLabel;
-      branch.operands = {target};
-      entry_.body.push_back(branch);
-    }
     stack_.push_back(&callee);
     copy(callee, returns, arguments, returnLabel);
     stack_.pop_back();
-    entry_.labels[static_cast<std::size_t>(returnLabel)] = static_cast<int>(entry_.body.size());
   }
 
   // A function that the driver brings: an instruction of its own, with arguments of these sizes in registers.
@@ -217,6 +286,16 @@ class Inliner {
 };
 
 }  // namespace
+
+uint64_t functionAddress(const ParsedModule& parsed, const Function& function) {
+  // Above all memory, 16 bytes apart as code is.
+  uint64_t address = uint64_t{1} << 60;
+  for (const auto& one : parsed.functions) {
+    if (one.get() == &function) break;
+    address += 16;
+  }
+  return address;
+}
 
 void inlineCalls(const ParsedModule& parsed, Function& entry) { Inliner(parsed, entry).run(); }
 

@@ -113,10 +113,16 @@ void Parser::section() {
 
 void Parser::resolvePending() {
   for (const Pending& entry : pending_) {
+    const auto function = out_.byName.find(entry.symbol);
+    if (function != out_.byName.end() && !function->second->entry) {
+      const uint64_t address = functionAddress(out_, *function->second);
+      std::memcpy(entry.global->init.data() + entry.offset, &address, 8);
+      continue;
+    }
     const auto found = scopes_[0].find(entry.symbol);
     if (found == scopes_[0].end() || found->second.kind != Symbol::variable || found->second.operand.id < 0) {
       throw PtxError(entry.line, "the initializer of " + entry.global->name + " names " + entry.symbol +
-                                     ", which is not a .global or .const variable");
+                                     ", which is neither a .global or .const variable nor a function");
     }
     entry.global->relocations.push_back({entry.offset, found->second.operand.id, entry.addend});
   }

@@ -104,6 +104,7 @@ class Parser {
   void statement();
 
   void directive();
+  void callList(const std::string& label);
 
   void registers();
   void declareRegister(const std::string& registerName, RegisterType type);

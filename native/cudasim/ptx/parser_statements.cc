@@ -35,13 +35,33 @@ void Parser::statement() {
       expect(";");
       return;
     }
-    if (isDotted("callprototype") || isDotted("calltargets")) fail("indirect calls are not modelled");
+    if (isDotted("callprototype") || isDotted("calltargets")) {
+      callList(label);
+      return;
+    }
     // Inline assembly may define the same label in several blocks; the innermost wins.
     const int id = labelId(label, true);
     function_->labels[static_cast<std::size_t>(id)] = static_cast<int>(function_->body.size());
     return;
   }
   instruction();
+}
+
+void Parser::callList(const std::string& label) {
+  CallList& list = function_->callLists[label];
+  list.prototype = take().text == "callprototype";
+  if (list.prototype) {
+    // (returns) _ (parameters), both lists optional
+    if (is("(")) list.returns = parameters(true, true);
+    name();
+    if (is("(")) list.params = parameters(true, false);
+    while (!is(";")) take();
+  } else {
+    do {
+      list.names.push_back(name());
+    } while (accept(","));
+  }
+  expect(";");
 }
 
 void Parser::directive() {
