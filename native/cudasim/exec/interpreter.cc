@@ -454,6 +454,11 @@ bool runBlock(Block& block) {
         throw;
       }
       block.credit = before - (granted - block.credit);
+      if (block.credit == 0 && !fuzz) {
+        // The next turn of the block begins behind this warp, or warps that spin would keep the others from running.
+        block.cursor = (block.cursor + turn + 1) % count;
+        break;
+      }
     }
     if (finished) return true;
     if (!progress) deadlock(block);

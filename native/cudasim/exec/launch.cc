@@ -188,7 +188,11 @@ uint64_t valueOf(const Warp& warp, const Constant& constant, const Block& block,
       value = launch.dynamicShared;
       break;
     case Special::totalSmemSize:
-      value = (block.run->sharedBytes + 127) / 128 * 128;  // whole units of allocation
+      // Whole units of allocation, without the system's part.
+      value = (launch.kernel->staticShared + launch.dynamicShared + 127) / 128 * 128;
+      break;
+    case Special::reservedSmem:
+      value = block.run->sharedBytes - kReservedShared;
       break;
   }
   return value;
@@ -315,6 +319,12 @@ void startBlock(Block& block, RunState& run, uint64_t index) {
   block.shared = reinterpret_cast<uint8_t*>((reinterpret_cast<uint64_t>(block.sharedStore.data()) + 127) / 128 * 128);
   std::memset(block.shared, 0xff, run.sharedBytes);
   if (run.settings.init) block.sharedValid.assign(run.sharedBytes, 0);
+  if (run.program.reservesShared) {
+    // The system hands its part over as zeros.
+    std::memset(block.shared + run.sharedBytes - kReservedShared, 0, kReservedShared);
+    if (run.settings.init)
+      std::memset(block.sharedValid.data() + run.sharedBytes - kReservedShared, 1, kReservedShared);
+  }
   if (run.settings.race) {
     block.granuleShift = 2;
     block.granules.assign((run.sharedBytes + 3) / 4, Granule{});
@@ -407,6 +417,7 @@ LaunchResult execute(const Launch& launch, const Settings& settings) {
     throw std::invalid_argument(kernel.name + ": a grid or block of no size, or more than 1024 threads a block");
   }
   run.sharedBytes = kernel.staticShared + launch.dynamicShared;
+  if (kernel.program->reservesShared) run.sharedBytes = (run.sharedBytes + 127) / 128 * 128 + kReservedShared;
   run.fullChecks = settings.init || settings.race || settings.counters || launch.recordTouched;
   if (settings.race) run.races = std::make_unique<GlobalRaces>(run);
   if (settings.counters) run.compulsory = std::make_unique<CompulsoryBytes>(launch);

@@ -20,6 +20,8 @@
 namespace warploom::cudasim {
 
 constexpr int kLanes = 32;
+// What every block of compute_80 has for the system; cooperative groups of several warps keep their barriers there.
+constexpr uint32_t kReservedShared = 1024;
 
 // Ends the launch: a finding of one lane.
 struct Fault {
@@ -39,7 +41,7 @@ struct RunState {
   uint64_t blocks = 0;
   std::atomic<uint64_t> steps{0};
   std::atomic<bool> stop{false};
-  uint32_t sharedBytes = 0;  // static and dynamic
+  uint32_t sharedBytes = 0;  // static and dynamic, and what the kernel uses of the system's own
   bool fullChecks = false;   // init, race, counters or touched: the slow way through memory
   std::unique_ptr<TouchedWords> touched;
   std::unique_ptr<CompulsoryBytes> compulsory;  // for the counters

@@ -76,6 +76,7 @@ enum class Special : uint8_t {
   lanemaskGt,
   dynamicSmemSize,
   totalSmemSize,
+  reservedSmem,
 };
 
 // A slot that is filled before a warp starts.
@@ -96,6 +97,7 @@ struct Program {
   std::vector<const Global*> globals;
   uint32_t registerBytes = 0;  // a warp's file
   uint32_t paramBytes = 0;
+  bool reservesShared = false;  // asks where the system's own shared memory lies
 };
 
 }  // namespace warploom::cudasim

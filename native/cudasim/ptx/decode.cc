@@ -163,6 +163,7 @@ class Decoder {
   uint32_t special(const std::string& name, bool wide) {
     const Special* found = findSpecial(name);
     if (found == nullptr) fail("the special register " + name + " is not modelled");
+    if (*found == Special::reservedSmem) program_->reservesShared = true;
     return constant(*found, wide, 0);
   }
 

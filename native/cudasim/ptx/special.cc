@@ -29,7 +29,8 @@ const Special* findSpecial(const std::string& name) {
                                                        {"%lanemask_ge", Special::lanemaskGe},
                                                        {"%lanemask_gt", Special::lanemaskGt},
                                                        {"%dynamic_smem_size", Special::dynamicSmemSize},
-                                                       {"%total_smem_size", Special::totalSmemSize}};
+                                                       {"%total_smem_size", Special::totalSmemSize},
+                                                       {"%reserved_smem_offset_1", Special::reservedSmem}};
   // Registers of the driver and of a profiler, which set none here.
   static const Special zero = Special::immediate;
   if (name.rfind("%envreg", 0) == 0 || name.rfind("%pm", 0) == 0) return &zero;

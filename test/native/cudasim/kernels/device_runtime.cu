@@ -1,0 +1,23 @@
+// What kernels take from the system besides instructions. device_runtime_test.cc has the expected values.
+#include <cooperative_groups.h>
+#include <cooperative_groups/reduce.h>
+
+namespace cg = cooperative_groups;
+
+// Groups of several warps keep their barriers and sums in shared memory that belongs to the system.
+template <int Threads>
+__device__ void sumOfTiles(const int* x, int* y) {
+  const auto tile = cg::tiled_partition<Threads>(cg::this_thread_block());
+  const int i = threadIdx.x;
+  y[i] = cg::reduce(tile, x[i], cg::plus<int>());
+  tile.sync();
+  y[i] += cg::reduce(tile, 1, cg::plus<int>());
+}
+extern "C" __global__ void sumOf64(const int* x, int* y) { sumOfTiles<64>(x, y); }
+extern "C" __global__ void sumOf256(const int* x, int* y) {
+  __shared__ int own[100];
+  if (threadIdx.x < 100) own[threadIdx.x] = x[threadIdx.x];
+  sumOfTiles<256>(x, y);
+  __syncthreads();
+  if (threadIdx.x < 100) y[threadIdx.x] += own[threadIdx.x];
+}
