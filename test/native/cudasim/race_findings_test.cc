@@ -124,6 +124,33 @@ TEST(a_chain_of_blocks) {
   });
 }
 
+TEST(a_message_that_came_before) {
+  const auto early = [](Sim& sim, const char* name) {
+    return sim.run(name, {2}, {32}, 0, zeros(sim, 1), zeros(sim, 1), zeros(sim, 1), zeros(sim, 1));
+  };
+  Plain sim;
+  expectFinding(early(sim, "receivedEarly"), "receivedEarly", "race", 719, "read-after-write race on global memory");
+  eachSchedule([](Sim& any) {
+    const uint64_t y = zeros(any, 1);
+    any.clean("receivedTwice", {2}, {32}, 0, zeros(any, 1), zeros(any, 1), zeros(any, 1), y);
+    CHECK(any.get<int>(y, 1)[0] == 6);
+  });
+}
+
+TEST(a_word_that_all_blocks_read) {
+  Plain sim;
+  const LaunchResult other = sim.run("overwritesForBlocks", {4}, {32}, 0, zeros(sim, 1), zeros(sim, 128));
+  expectFinding(other, "overwritesForBlocks", "race", 719, "with threads of other blocks: nothing orders them");
+  // The other blocks are known to have read, the writer's own warp is not.
+  const LaunchResult own = sim.run("lastOverwritesEarly", {4}, {32}, 0, zeros(sim, 1), zeros(sim, 1), zeros(sim, 128));
+  expectFinding(own, "lastOverwritesEarly", "race", 719, "write-after-read");
+  eachSchedule([](Sim& any) {
+    const uint64_t x = zeros(any, 1);
+    any.clean("lastOverwrites", {4}, {32}, 0, zeros(any, 1), x, zeros(any, 128));
+    CHECK(any.get<float>(x, 1)[0] == 1);
+  });
+}
+
 TEST(a_barrier_of_the_grid) {
   Plain sim;
   expectFinding(sim.run("gridBarrierNoFence", {4}, {64}, 0, zeros(sim, 256), zeros(sim, 256), zeros(sim, 1)),

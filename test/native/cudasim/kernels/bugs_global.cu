@@ -114,6 +114,48 @@ CHAIN(chainNoFence, , flags[blockIdx.x] = 1)                           // bug: c
 CHAIN(chainFlagFirst, flags[blockIdx.x] = 1, __threadfence())          // bug: chainFlagFirst
 CHAIN(chainPlainFlag, __threadfence(), *(int*)&flags[blockIdx.x] = 1)  // bug: chainPlainFlag
 
+// Block 1 receives what block 0 has sent so far, and reads what block 0 sends later: CATCH_UP receives that too. It
+// waits by plain reads, which receive nothing.
+#define EARLY(NAME, CATCH_UP)                                                                          \
+  extern "C" __global__ void NAME(int* x, unsigned* go, int* flag, int* y) {                           \
+    if (threadIdx.x != 0) return;                                                                      \
+    if (blockIdx.x == 0) {                                                                             \
+      while (*(volatile unsigned*)go == 0) {                                                           \
+      }                                                                                                \
+      *x = 5;                                                                                          \
+      __threadfence();                                                                                 \
+      *(volatile int*)flag = 1;                                                                        \
+    } else {                                                                                           \
+      *y = atomicAdd(go, 1);                                                                           \
+      for (int seen = 0; seen == 0;) asm volatile("ld.global.s32 %0, [%1];" : "=r"(seen) : "l"(flag)); \
+      CATCH_UP;                                                                                        \
+      *y += *x;                                                                                        \
+    }                                                                                                  \
+  }
+EARLY(receivedTwice, *y += *(volatile int*)flag)
+EARLY(receivedEarly, )  // bug: receivedEarly
+
+// All blocks read one word, and one of them overwrites it: at once, or when it knows that the others have read.
+extern "C" __global__ void overwritesForBlocks(float* x, float* y) {
+  y[blockIdx.x * blockDim.x + threadIdx.x] = *x;
+  if (blockIdx.x == gridDim.x - 1 && threadIdx.x == 0) *x = 1;  // bug: overwritesForBlocks
+}
+#define LAST_OVERWRITES(NAME, BETWEEN)                                            \
+  extern "C" __global__ void NAME(volatile unsigned* done, float* x, float* y) {  \
+    const int i = blockIdx.x * blockDim.x + threadIdx.x;                          \
+    y[i] = *x;                                                                    \
+    __threadfence();                                                              \
+    __syncwarp();                                                                 \
+    const unsigned before = threadIdx.x == 0 ? atomicAdd((unsigned*)done, 1) : 0; \
+    if (__shfl_sync(~0u, before, 0) == gridDim.x - 1) {                           \
+      asm volatile("ld.global.f32 %0, [%1];" : "=f"(y[i]) : "l"(x));              \
+      BETWEEN;                                                                    \
+      if (threadIdx.x == 0) *x = 1;                                               \
+    }                                                                             \
+  }
+LAST_OVERWRITES(lastOverwrites, __syncwarp())
+LAST_OVERWRITES(lastOverwritesEarly, )  // bug: lastOverwritesEarly
+
 // A barrier of the whole grid between two steps: each block reads what another wrote.
 #define GRID_BARRIER(NAME, FENCE)                                                    \
   extern "C" __global__ void NAME(int* x, int* y, unsigned* arrived) {               \
