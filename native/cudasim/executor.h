@@ -22,6 +22,7 @@ struct Launch {
   std::vector<uint8_t> params;  // kernel->paramBytes of them, laid out by kernel->params
   Memory* memory = nullptr;
   std::vector<Memory*> peers;  // other devices whose memory this one may touch
+  bool cooperative = false;    // its blocks may wait for each other: cooperative groups find a barrier of the grid
   bool recordTouched = false;  // fill LaunchResult::touched: several streams are in flight
 };
 

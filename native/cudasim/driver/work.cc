@@ -113,6 +113,7 @@ Outcome performKernel(Driver& driver, const Work& work) {
   std::copy(work.grid, work.grid + 3, launch.grid);
   std::copy(work.block, work.block + 3, launch.block);
   launch.dynamicShared = work.sharedBytes;
+  launch.cooperative = work.cooperative;
   launch.params = work.params;
   launch.memory = work.device->memory.get();
   launch.peers = work.peers;

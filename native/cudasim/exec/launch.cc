@@ -194,6 +194,12 @@ uint64_t valueOf(const Warp& warp, const Constant& constant, const Block& block,
     case Special::reservedSmem:
       value = block.run->sharedBytes - kReservedShared;
       break;
+    case Special::gridWorkspaceHigh:
+      value = reinterpret_cast<uint64_t>(block.run->gridWorkspace) >> 32;
+      break;
+    case Special::gridWorkspaceLow:
+      value = reinterpret_cast<uint64_t>(block.run->gridWorkspace) & 0xffffffffu;
+      break;
   }
   return value;
 }
@@ -223,8 +229,9 @@ void work(RunState& run, bool alone) {
   bool resume = false;  // the block in front has only begun its turn
   uint64_t own = 0;
   while (!run.stop.load(std::memory_order_relaxed)) {
-    // A block that has not finished in its turn may wait for one that has not started.
-    if (more && !resume && active.size() < kResident) {
+    // A block that has not finished in its turn may wait for one that has not started: in a cooperative launch, for
+    // all.
+    if (more && !resume && (active.size() < kResident || run.launch.cooperative)) {
       const uint64_t index = run.nextBlock.fetch_add(1);
       if (index >= run.blocks) {
         more = false;
@@ -388,6 +395,24 @@ bool skipsNothing(const Kernel& kernel, const Settings& settings) {
                       [&](const Place& place) { return place.ptxLine == settings.skipLine; });
 }
 
+// Memory of the driver that kernels of a cooperative launch may touch while it runs.
+class GridWorkspace {
+ public:
+  explicit GridWorkspace(const Launch& launch) : memory_(launch.cooperative ? launch.memory : nullptr) {
+    if (memory_ != nullptr) memory_->registerHost(words_, sizeof(words_));
+  }
+  ~GridWorkspace() {
+    if (memory_ != nullptr) memory_->unregisterHost(words_);
+  }
+  GridWorkspace(const GridWorkspace&) = delete;
+  GridWorkspace& operator=(const GridWorkspace&) = delete;
+  const uint32_t* address() const { return memory_ == nullptr ? nullptr : words_; }
+
+ private:
+  Memory* memory_;
+  alignas(16) uint32_t words_[2] = {sizeof(words_), 0};
+};
+
 }  // namespace
 
 LaunchResult execute(const Launch& launch, const Settings& settings) {
@@ -422,6 +447,8 @@ LaunchResult execute(const Launch& launch, const Settings& settings) {
   if (settings.race) run.races = std::make_unique<GlobalRaces>(run);
   if (settings.counters) run.compulsory = std::make_unique<CompulsoryBytes>(launch);
   if (launch.recordTouched) run.touched = std::make_unique<TouchedWords>(launch);
+  GridWorkspace workspace(launch);
+  run.gridWorkspace = workspace.address();
   int threads = settings.threads > 0 ? settings.threads : static_cast<int>(std::thread::hardware_concurrency());
   threads = static_cast<int>(std::min<uint64_t>(static_cast<uint64_t>(std::max(threads, 1)), run.blocks));
   if (threads == 1) {

@@ -37,6 +37,8 @@ struct RunState {
   const Settings& settings;
   const Program& program;
   uint64_t gridId = 0;  // counts launches
+  // What a cooperative launch hands to cooperative groups: their size, and the barrier of the grid. Null otherwise.
+  const uint32_t* gridWorkspace = nullptr;
   std::atomic<uint64_t> nextBlock{0};
   uint64_t blocks = 0;
   std::atomic<uint64_t> steps{0};

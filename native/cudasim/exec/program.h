@@ -77,6 +77,8 @@ enum class Special : uint8_t {
   dynamicSmemSize,
   totalSmemSize,
   reservedSmem,
+  gridWorkspaceHigh,  // halves of an address
+  gridWorkspaceLow,
 };
 
 // A slot that is filled before a warp starts.

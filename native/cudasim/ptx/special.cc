@@ -30,12 +30,15 @@ const Special* findSpecial(const std::string& name) {
                                                        {"%lanemask_gt", Special::lanemaskGt},
                                                        {"%dynamic_smem_size", Special::dynamicSmemSize},
                                                        {"%total_smem_size", Special::totalSmemSize},
-                                                       {"%reserved_smem_offset_1", Special::reservedSmem}};
-  // Registers of the driver and of a profiler, which set none here.
-  static const Special zero = Special::immediate;
-  if (name.rfind("%envreg", 0) == 0 || name.rfind("%pm", 0) == 0) return &zero;
+                                                       {"%reserved_smem_offset_1", Special::reservedSmem},
+                                                       // Where cooperative groups look for their grid.
+                                                       {"%envreg1", Special::gridWorkspaceHigh},
+                                                       {"%envreg2", Special::gridWorkspaceLow}};
   const auto found = names.find(name);
-  return found == names.end() ? nullptr : &found->second;
+  if (found != names.end()) return &found->second;
+  // The other registers of the driver and those of a profiler, which set none here.
+  static const Special zero = Special::immediate;
+  return name.rfind("%envreg", 0) == 0 || name.rfind("%pm", 0) == 0 ? &zero : nullptr;
 }
 
 }  // namespace warploom::cudasim

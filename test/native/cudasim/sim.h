@@ -51,6 +51,7 @@ class Sim {
     std::memcpy(launch.grid, g, sizeof(g));
     std::memcpy(launch.block, b, sizeof(b));
     launch.dynamicShared = shared;
+    launch.cooperative = cooperative;
     launch.params.resize(launch.kernel->paramBytes);
     std::size_t i = 0;
     const auto set = [&](const void* value, std::size_t bytes) {
@@ -74,6 +75,7 @@ class Sim {
   Memory memory;
   std::unique_ptr<Module> module;
   Settings settings;
+  bool cooperative = false;  // of the launches
 };
 
 inline std::vector<float> floats(std::size_t n, uint32_t seed) {
