@@ -1,4 +1,5 @@
-// Modelled traffic of an access: sectors of global memory, bank cycles of shared memory; and what instructions count as.
+// Modelled traffic of an access: sectors of global memory, bank cycles of shared memory; and what instructions count
+// as.
 #include "cudasim/exec/access.h"
 #include "cudasim/exec/block.h"
 
