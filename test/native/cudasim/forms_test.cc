@@ -6,10 +6,10 @@ using namespace warploom::test;
 TEST(refusals_name_line_and_instruction) {
   std::string log;
   const std::string text =
-      ".version 8.0\n.target sm_80\n.address_size 64\n.entry k()\n{\n.reg .b32 %r<3>;\nvabsdiff4.u32.u32.u32 %r0, %r1, "
-      "%r2, %r1;\nret;\n}\n";
+      ".version 8.0\n.target sm_80\n.address_size 64\n.entry k()\n{\n.reg .b32 %r<3>;\nfrobnicate.u32 %r0, %r1, "
+      "%r2;\nret;\n}\n";
   CHECK(warploom::cudasim::parseModule(text.data(), text.size(), log) == nullptr);
-  CHECK(log == "line 7: vabsdiff4.u32.u32.u32: this instruction is not modelled");
+  CHECK(log == "line 7: frobnicate.u32: this instruction is not modelled");
   const std::string open =
       ".version 8.0\n.target sm_80\n.address_size 64\n.entry k()\n{\n.reg .b32 %r<3>;\nadd.u32 %r0, %r1, "
       "%x;\nret;\n}\n";
