@@ -60,10 +60,9 @@ void enter(const void* args, Context& context) {
 }  // namespace
 
 const OpEntry* kernelTable() {
-#define WL_OP(name, Args) \
-  {&ops::name != nullptr ? &enter<Args, &ops::name> : nullptr, nullptr, &refuses<Args, movesScalars(#name)>},
+#define WL_OP(name, Args) {&enter<Args, &ops::name>, nullptr, &refuses<Args, movesScalars(#name)>},
 #define WL_OP_SCRATCH(name, Args)                                                             \
-  {&ops::name != nullptr ? &enter<Args, &ops::name> : nullptr,                                \
+  {&enter<Args, &ops::name>,                                                                  \
    [](const void* args, int) { return ops::name##Scratch(*static_cast<const Args*>(args)); }, \
    &refuses<Args, movesScalars(#name)>},
   static const OpEntry entries[] = {

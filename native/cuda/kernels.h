@@ -7,12 +7,11 @@
 
 namespace warploom::cuda {
 
-// Weak: an op that no file defines yet is absent from the table, and the call says so.
 namespace ops {
-#define WL_OP(name, Args) void name(const Args& args, CudaContext& context) __attribute__((weak));
-#define WL_OP_SCRATCH(name, Args)                                          \
-  void name(const Args& args, CudaContext& context) __attribute__((weak)); \
-  int64_t name##Scratch(const Args& args) __attribute__((weak));
+#define WL_OP(name, Args) void name(const Args& args, CudaContext& context);
+#define WL_OP_SCRATCH(name, Args)                    \
+  void name(const Args& args, CudaContext& context); \
+  int64_t name##Scratch(const Args& args);
 #include "engine/ops.def"
 #undef WL_OP
 #undef WL_OP_SCRATCH
