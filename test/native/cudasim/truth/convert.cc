@@ -54,7 +54,7 @@ uint64_t integerFrom(const Exact& x, Round round, Type d, Type s) {
   }
   const Exact v = integral(x, round);
   const bool large = v.infinite || (v.m != 0 && v.e + topBit(v.m) > 100);
-  const W size = large ? W{1} << 100 : static_cast<W>(v.m << v.e);
+  const W size = large ? W{1} << 100 : v.m == 0 ? 0 : static_cast<W>(v.m << v.e);
   return registerOf(clampedTo(v.negative ? -size : size, d), d);
 }
 
