@@ -2,6 +2,7 @@
  * The package as a user gets it: packed, judged by publint and attw, installed in an empty folder with nothing on PATH that could
  * compile, and used from ES modules, CommonJS and TypeScript.
  */
+import { findNvcc } from '../../scripts/support/nvcc.js';
 import {
   mkdirSync,
   mkdtempSync,
@@ -67,11 +68,17 @@ test('holds what a user needs and nothing else', async () => {
     /^(package\.json|README\.md|LICENSE|CHANGELOG\.md|FEATURES\.md|binding\.gyp)$/,
     /^dist\/[\w/.]+\.(js|d\.ts)$/,
     /^prebuilds\/[a-z]+-[a-z0-9]+\/warploom\.node$/,
-    /^native\/(engine|cpu|binding)\/[\w/]+\.(h|cc|def)$/,
+    /^native\/(engine|cpu|cuda|binding)\/[\w/]+\.(h|cc|def)$/,
+    /^kernels\/\w+\.(fatbin|ptx)$/,
   ];
   expect(files.filter((name) => !allowed.some((pattern) => pattern.test(name)))).toEqual([]);
   const needed = ['dist/index.js', 'dist/index.d.ts', 'dist/cli/main.js', 'binding.gyp', 'README.md', 'LICENSE', addon];
   for (const name of needed) expect(files).toContain(name);
+  const families = (kind: string) =>
+    files.flatMap((name) => new RegExp(`^kernels/(\\w+)\\.${kind}$`).exec(name)?.[1] ?? []);
+  // Without nvcc there is no device code to pack, and the package computes on the CPU alone.
+  if (findNvcc() !== undefined) expect(families('fatbin').length).toBeGreaterThan(0);
+  expect(families('fatbin')).toEqual(families('ptx'));
   const megabytes = statSync(tarball).size / 1e6;
   console.log(`package: ${files.length} files, ${megabytes.toFixed(2)} MB packed`);
   expect(megabytes).toBeLessThan(10);
