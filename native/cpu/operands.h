@@ -5,6 +5,7 @@
 #include <string>
 
 #include "engine/backend.h"
+#include "engine/index.h"
 #include "engine/view.h"
 
 namespace warploom::cpu {
@@ -31,18 +32,6 @@ inline bool checkIndices(Context& context, const char* op, const View& index) {
   if (isIndexDType(index.dtype)) return true;
   context.fail(op, "the CPU kernel takes indices of int32, int64 or uint8; cast them first");
   return false;
-}
-
-// Element `offset` of an index operand.
-inline int64_t readIndex(const View& index, int64_t offset) {
-  switch (index.dtype) {
-    case DType::int64:
-      return index.as<const int64_t>()[offset];
-    case DType::int32:
-      return index.as<const int32_t>()[offset];
-    default:
-      return index.as<const uint8_t>()[offset];
-  }
 }
 
 // The offset of element `flat` (row-major) of a strided view.

@@ -10,17 +10,10 @@
 #include <vector>
 
 #include "cuda/driver.h"
+#include "cuda/index_error.h"
 #include "engine/backend.h"
 
 namespace warploom::cuda {
-
-// Where a kernel writes down the first index outside its range; all zero while there is none. In device memory, and at
-// the end of each piece that carries it to the host. The kernels' view of it is kernels/index_error.cuh.
-struct IndexErrorWord {
-  int32_t op;  // 1 + the op's id
-  int32_t padding;
-  int64_t value, bound;
-};
 
 struct Piece {
   char* data = nullptr;

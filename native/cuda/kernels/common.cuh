@@ -3,6 +3,7 @@
 
 #include <cstdint>
 
+#include "cuda/index_error.h"
 #include "engine/view.h"
 
 namespace warploom::cuda {
@@ -70,14 +71,8 @@ __device__ inline void offsetsOf(Index i, const View& like, const View* const (&
   }
 }
 
-// The first index of a launch that lay outside [0, bound), for the next read to report; the host's struct is
-// IndexErrorWord.
-struct IndexErrors {
-  int32_t op;
-  int32_t padding;
-  long long value, bound;
-};
-__device__ inline void reportIndex(IndexErrors* word, int op, long long value, long long bound) {
+// Keeps the first offender of a launch.
+__device__ inline void reportIndex(IndexErrorWord* word, int op, int64_t value, int64_t bound) {
   if (atomicCAS(&word->op, 0, op + 1) == 0) {
     word->value = value;
     word->bound = bound;

@@ -4,9 +4,9 @@
 // teams. Forward the rows are those of y, and each is copied. Backward they are those of dweight, and each is the sum
 // of the rows of g that name it, in ascending order of position: index_sort.cu has put their positions side by side.
 #include "cuda/kernels/common.cuh"
-#include "cuda/kernels/index.cuh"
 #include "cuda/row_team.h"
 #include "engine/args/embedding.h"
+#include "engine/index.h"
 
 namespace warploom::cuda {
 
@@ -27,7 +27,7 @@ __device__ inline TeamPlace placeOf(const RowTeam& team) {
 }
 
 template <int kGroup>
-__device__ inline void gatherRows(const EmbeddingArgs& args, const RowTeam& team, int op, IndexErrors* errors) {
+__device__ inline void gatherRows(const EmbeddingArgs& args, const RowTeam& team, int op, IndexErrorWord* errors) {
   const TeamPlace place = placeOf(team);
   const int64_t V = args.weight.sizes[0], D = args.weight.sizes[1];
   if (place.row >= args.index.sizes[0]) return;
@@ -90,9 +90,9 @@ using namespace warploom::cuda;
 // Entries end in x<elements of a group>: D is a multiple of it, and addresses allow it; and in the word of positions.
 #define WL_ENTRY extern "C" __global__ void __launch_bounds__(kTeamThreads)
 
-#define WL_GATHER(kGroup)                                                                                       \
-  WL_ENTRY embedding_f32_x##kGroup(const EmbeddingArgs args, const RowTeam team, int op, IndexErrors* errors) { \
-    gatherRows<kGroup>(args, team, op, errors);                                                                 \
+#define WL_GATHER(kGroup)                                                                                          \
+  WL_ENTRY embedding_f32_x##kGroup(const EmbeddingArgs args, const RowTeam team, int op, IndexErrorWord* errors) { \
+    gatherRows<kGroup>(args, team, op, errors);                                                                    \
   }
 WL_GATHER(4)
 WL_GATHER(1)

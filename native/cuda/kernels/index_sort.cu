@@ -9,7 +9,7 @@
 //            the tile is sorted in shared memory first, so that what goes to one place is written by neighbours.
 #include "cuda/index_sort_pass.h"
 #include "cuda/kernels/common.cuh"
-#include "cuda/kernels/index.cuh"
+#include "engine/index.h"
 
 namespace warploom::cuda {
 
@@ -17,7 +17,7 @@ constexpr int kSortWarps = kSortThreads / kWarp;
 
 // The row that element i names, or `bound` where it is none that counts.
 template <class Word>
-__device__ inline Word readKey(const IndexSortPass& pass, int64_t i, IndexErrors* errors) {
+__device__ inline Word readKey(const IndexSortPass& pass, int64_t i, IndexErrorWord* errors) {
   if (pass.keysIn != nullptr) return static_cast<const Word*>(pass.keysIn)[i];
   const int64_t row = readIndex(pass.index, i);
   const bool inside = row >= 0 && row < pass.bound;
@@ -91,7 +91,7 @@ __device__ inline void scanTiles(const IndexSortPass& pass) {
 }
 
 template <class Word>
-__device__ inline void scatter(const IndexSortPass& pass, IndexErrors* errors) {
+__device__ inline void scatter(const IndexSortPass& pass, IndexErrorWord* errors) {
   // How often a warp has a digit; then where, in the sorted tile, the first of them goes.
   __shared__ uint16_t places[kSortWarps][kDigits];
   __shared__ Word sorted[kSortTile];
@@ -207,12 +207,12 @@ using namespace warploom::cuda;
 
 // Entries: sort_<step>_<word>.
 #define WL_ENTRY extern "C" __global__ void __launch_bounds__(kSortThreads)
-#define WL_SORT(Word, name)                                                                                    \
-  WL_ENTRY sort_count_##name(const IndexSortPass pass) { countDigits<Word>(pass); }                            \
-  WL_ENTRY sort_scan_##name(const IndexSortPass pass) { scanTiles<Word>(pass); }                               \
-  WL_ENTRY sort_scatter_##name(const IndexSortPass pass, IndexErrors* errors) { scatter<Word>(pass, errors); } \
-  WL_ENTRY sort_starts_##name(const Word* keys, int64_t count, Word* starts, int64_t bound) {                  \
-    findStarts<Word>(keys, count, starts, bound);                                                              \
+#define WL_SORT(Word, name)                                                                                       \
+  WL_ENTRY sort_count_##name(const IndexSortPass pass) { countDigits<Word>(pass); }                               \
+  WL_ENTRY sort_scan_##name(const IndexSortPass pass) { scanTiles<Word>(pass); }                                  \
+  WL_ENTRY sort_scatter_##name(const IndexSortPass pass, IndexErrorWord* errors) { scatter<Word>(pass, errors); } \
+  WL_ENTRY sort_starts_##name(const Word* keys, int64_t count, Word* starts, int64_t bound) {                     \
+    findStarts<Word>(keys, count, starts, bound);                                                                 \
   }
 WL_SORT(uint32_t, w32)
 WL_SORT(unsigned long long, w64)

@@ -13,6 +13,7 @@
 #include "cuda/kernels/online.cuh"
 #include "cuda/loss_plan.h"
 #include "engine/args/loss.h"
+#include "engine/index.h"
 
 namespace warploom::cuda {
 
@@ -30,12 +31,7 @@ struct Target {
     weightStride = args.weight.present() ? args.weight.strides[0] : 0;
   }
   __device__ float weightOf(int64_t c) const { return weight == nullptr ? 1.0f : weight[c * weightStride]; }
-  __device__ int64_t indexAt(const Place& place) const {
-    const int64_t at = place.at(target);
-    if (target.dtype == DType::int64) return target.as<const int64_t>()[at];
-    if (target.dtype == DType::int32) return target.as<const int32_t>()[at];
-    return target.as<const uint8_t>()[at];
-  }
+  __device__ int64_t indexAt(const Place& place) const { return readIndex(target, place.at(target)); }
   __device__ bool counts(int64_t t) const { return t != ignoreIndex && t >= 0 && t < C; }
 
   template <int kGroups, class Team>
@@ -77,7 +73,7 @@ __device__ inline void addTo(float (&slots)[kSlots], const Team& team, int count
 // kSoft: with probabilities or label smoothing, whose sums need more registers.
 template <class Team, int kGroups, bool kLong, bool kSoft>
 __device__ inline void forward(const CrossEntropyArgs& args, const RowPlan& plan, const CrossEntropyPlan& loss,
-                               LossPart* parts, IndexErrors* errors) {
+                               LossPart* parts, IndexErrorWord* errors) {
   using Shared = typename Team::template Shared<float>;
   using SharedTop = typename Team::template Shared<std::conditional_t<kLong, TopSum, float>>;
   __shared__ Shared shared;
@@ -290,12 +286,12 @@ using namespace warploom::cuda;
 #define WL_CROSS_ENTROPY(shape, softBlocks, ...)                                                             \
   WL_ENTRY(kTeamBlocks)                                                                                      \
   crossEntropy_f32_##shape(const CrossEntropyArgs args, const RowPlan plan, const CrossEntropyPlan loss,     \
-                           LossPart* parts, IndexErrors* errors) {                                           \
+                           LossPart* parts, IndexErrorWord* errors) {                                        \
     forward<__VA_ARGS__, false>(args, plan, loss, parts, errors);                                            \
   }                                                                                                          \
   WL_ENTRY(softBlocks)                                                                                       \
   crossEntropySoft_f32_##shape(const CrossEntropyArgs args, const RowPlan plan, const CrossEntropyPlan loss, \
-                               LossPart* parts, IndexErrors* errors) {                                       \
+                               LossPart* parts, IndexErrorWord* errors) {                                    \
     forward<__VA_ARGS__, true>(args, plan, loss, parts, errors);                                             \
   }                                                                                                          \
   WL_ENTRY(softBlocks)                                                                                       \

@@ -80,7 +80,8 @@ __device__ inline void maxPoolBackward(const MaxPool2dBackwardArgs& args, Index 
 }
 
 template <class Index>
-__device__ inline void maxPoolGather(const MaxPool2dGatherArgs& args, Index i, Index n, IndexErrors* errors, int op) {
+__device__ inline void maxPoolGather(const MaxPool2dGatherArgs& args, Index i, Index n, IndexErrorWord* errors,
+                                     int op) {
   if (i >= n) return;
   const int64_t size = args.x.sizes[2] * args.x.sizes[3];
   const Index plane = i / static_cast<Index>(args.y.sizes[2] * args.y.sizes[3]);
@@ -106,7 +107,7 @@ using namespace warploom::cuda;
     maxPoolBackward<Index>(args, static_cast<Index>(blockIdx.x) * kThreads + threadIdx.x, static_cast<Index>(n));      \
   }                                                                                                                    \
   extern "C" __global__ void __launch_bounds__(kThreads)                                                               \
-      max_pool2d_gather_f32_##suffix(const MaxPool2dGatherArgs args, int64_t n, IndexErrors* errors, int op) {         \
+      max_pool2d_gather_f32_##suffix(const MaxPool2dGatherArgs args, int64_t n, IndexErrorWord* errors, int op) {      \
     maxPoolGather<Index>(args, static_cast<Index>(blockIdx.x) * kThreads + threadIdx.x, static_cast<Index>(n), errors, \
                          op);                                                                                          \
   }

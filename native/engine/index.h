@@ -1,13 +1,12 @@
-// Operands of indices: int32, int64 or uint8.
+// Operands of indices: int32, int64 or uint8. Read by g++ and nvcc.
 #pragma once
-
-#include <cstdint>
 
 #include "engine/view.h"
 
-namespace warploom::cuda {
+namespace warploom {
 
-__device__ inline int64_t readIndex(const View& index, int64_t offset) {
+// Element `offset` of an index operand.
+WL_HOST_DEVICE inline int64_t readIndex(const View& index, int64_t offset) {
   switch (index.dtype) {
     case DType::int64:
       return index.as<const int64_t>()[offset];
@@ -18,4 +17,4 @@ __device__ inline int64_t readIndex(const View& index, int64_t offset) {
   }
 }
 
-}  // namespace warploom::cuda
+}  // namespace warploom
