@@ -20,18 +20,26 @@ constexpr long kElements = 32'000'000;
 static volatile float sink;
 
 static void multiply() {
-  Vector sums[kChains] = {};
+  Vector sums[kChains];
   Vector a, b;
   for (int i = 0; i < kLanes; ++i) {
     a[i] = 0.999f;
     b[i] = 0.001f * static_cast<float>(i);
+  }
+  // The compiler must know no value: chains that it can prove equal become one, and the rate a multiple of the true one.
+  asm volatile("" : "+v"(a), "+v"(b));
+  for (int i = 0; i < kChains; ++i) {
+    sums[i] = b + static_cast<float>(i);
+    asm volatile("" : "+v"(sums[i]));
   }
   for (long step = 0; step < kSteps; ++step) {
 #pragma GCC unroll 12
     for (int i = 0; i < kChains; ++i) sums[i] = sums[i] * a + b;
   }
   float total = 0;
-  for (const Vector& sum : sums) total += sum[0];
+  for (const Vector& sum : sums) {
+    for (int i = 0; i < kLanes; ++i) total += sum[i];
+  }
   sink = total;
 }
 
