@@ -58,5 +58,15 @@ export const work: Readonly<Record<CaseName, Work>> = {
   gpt_step: { flops: trained(gpt, 0), bytes: 0 },
 };
 
+/** What ours over PyTorch's time is meant to be at most, on one thread and on two. */
+export const goals: Readonly<Partial<Record<CaseName, readonly [number, number]>>> = {
+  matmul_512: [0.83, 0.86],
+  matmul_1024: [0.83, 0.86],
+  add_1e7: [0.4, 0.4],
+  mlp_step: [0.6, 0.6],
+  cnn_step: [0.5, 0.5],
+  gpt_step: [0.5, 0.5],
+};
+
 /** Adds in one chain of `tiny_add`; its time is that of one add. */
 export const tinyChain = 1000;
