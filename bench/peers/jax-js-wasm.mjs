@@ -33,10 +33,10 @@ const twice = (make, fn) => () => {
 };
 
 /** A jitted step: loss, gradients and Adam, the parameters being a list of arrays. */
-function trainer(forward, sizes, x, classes) {
+function trainer(forward, sizes, x, classes, samples = x.shape[0]) {
   const labels = nn.oneHot(
     np.array(
-      Array.from({ length: x.shape[0] }, (_, i) => i % classes),
+      Array.from({ length: samples }, (_, i) => i % classes),
       { dtype: np.int32 },
     ),
     classes,
@@ -111,6 +111,41 @@ const programs = {
       return np.matmul(second.reshape([64, 32 * 7 * 7]), w).add(b);
     };
     return trainer(forward, sizes, uniform(64, 1, 28, 28), 10);
+  },
+  gpt_step: () => {
+    const [B, T, C, V] = [16, 64, 128, 256];
+    const block = [[C], [C], [C, 3 * C], [3 * C], [C, C], [C], [C], [C], [C, 4 * C], [4 * C], [4 * C, C], [C]];
+    const sizes = [[V, C], [T, C], ...block, ...block, [C], [C], [C, V]];
+    const norm = (x, g, b) => nn.standardize(x, -1).mul(g).add(b);
+    const linear = (x, w, b) => np.matmul(x, w).add(b);
+    // Its own dotProductAttention needs iterator helpers, which Node 20 lacks.
+    const heads = (x) => np.transpose(x.reshape([B, T, 4, C / 4]), [0, 2, 1, 3]);
+    const attention = (q, k, v) => {
+      const scores = np.matmul(heads(q), np.transpose(heads(k), [0, 1, 3, 2])).mul(1 / Math.sqrt(C / 4));
+      const future = np
+        .tril(np.ones([T, T]))
+        .sub(1)
+        .mul(1e9);
+      const mixed = np.matmul(nn.softmax(scores.add(future), -1), heads(v));
+      return np.transpose(mixed, [0, 2, 1, 3]).reshape([B, T, C]);
+    };
+    const layer = (x, [g1, b1, wQkv, bQkv, wOut, bOut, g2, b2, w1, c1, w2, c2]) => {
+      const [q, k, v] = np
+        .split(linear(norm(x.ref, g1, b1), wQkv, bQkv), 3, -1)
+        .map((z) => z.reshape([B, T, 4, C / 4]));
+      x = x.add(linear(attention(q, k, v), wOut, bOut));
+      return x.ref.add(linear(nn.gelu(linear(norm(x, g2, b2), w1, c1), { approximate: true }), w2, c2));
+    };
+    const forward = ([tok, pos, ...rest], index) => {
+      let x = np.take(tok, index, 0).add(pos);
+      for (let at = 0; at < 24; at += 12) x = layer(x, rest.slice(at, at + 12));
+      return np.matmul(norm(x, rest[24], rest[25]), rest[26]).reshape([B * T, V]);
+    };
+    const index = np.array(
+      Array.from({ length: B * T }, (_, i) => (i * 37) % V),
+      { dtype: np.int32 },
+    );
+    return trainer(forward, sizes, index.reshape([B, T]), V, B * T);
   },
 };
 

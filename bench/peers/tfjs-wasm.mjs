@@ -60,6 +60,45 @@ const programs = {
     const forward = (x) => tf.matMul(tf.reshape(layer(layer(x, k1), k2), [64, -1]), w);
     return trainer(forward, tf.randomUniform([64, 28, 28, 1]), 10);
   },
+  gpt_step: () => {
+    const [B, T, C, V, H] = [16, 64, 128, 256, 4];
+    const scale = () => tf.variable(tf.ones([C]));
+    const linear = (n, m) => {
+      const [w, b] = [glorot(n, m), glorot(m)];
+      return (x) => tf.add(tf.matMul(x, w), b);
+    };
+    const normed = () => {
+      const [g, b] = [scale(), glorot(C)];
+      return (x) => {
+        const { mean, variance } = tf.moments(x, -1, true);
+        return tf.add(tf.mul(tf.div(tf.sub(x, mean), tf.sqrt(tf.add(variance, 1e-5))), g), b);
+      };
+    };
+    const gelu = (x) => {
+      const inner = tf.mul(tf.add(x, tf.mul(tf.mul(tf.mul(x, x), x), 0.044715)), Math.sqrt(2 / Math.PI));
+      return tf.mul(tf.mul(x, 0.5), tf.add(tf.tanh(inner), 1));
+    };
+    const future = tf.mul(tf.sub(tf.linalg.bandPart(tf.ones([T, T]), -1, 0), 1), 1e9);
+    const heads = (x) => tf.transpose(tf.reshape(x, [B, T, H, C / H]), [0, 2, 1, 3]);
+    const block = () => {
+      const [norm1, q, k, v, out] = [normed(), linear(C, C), linear(C, C), linear(C, C), linear(C, C)];
+      const [norm2, fc1, fc2] = [normed(), linear(C, 4 * C), linear(4 * C, C)];
+      return (x) => {
+        const h = norm1(x);
+        const scores = tf.mul(tf.matMul(heads(q(h)), heads(k(h)), false, true), 1 / Math.sqrt(C / H));
+        const mixed = tf.matMul(tf.softmax(tf.add(scores, future)), heads(v(h)));
+        const y = tf.add(x, out(tf.reshape(tf.transpose(mixed, [0, 2, 1, 3]), [B * T, C])));
+        return tf.add(y, fc2(gelu(fc1(norm2(y)))));
+      };
+    };
+    const [tok, pos, blocks, last, head] = [glorot(V, C), glorot(T, C), [block(), block()], normed(), glorot(C, V)];
+    // A product, because a gather has no gradient on this back end.
+    const forward = (index) => {
+      const x = tf.reshape(tf.add(tf.reshape(tf.matMul(index, tok), [B, T, C]), pos), [B * T, C]);
+      return tf.matMul(last(blocks.reduce((h, each) => each(h), x)), head);
+    };
+    return trainer(forward, tf.oneHot(tf.randomUniform([B * T], 0, V, 'int32'), V, 1, 0, 'float32'), V);
+  },
 };
 
 await (onlyOneThread(peer) ??
