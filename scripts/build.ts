@@ -116,6 +116,14 @@ export function ensureSimulator(): void {
   make('cudasim_tool');
 }
 
+/** The harness of `npm run bench:gemm`; gives its path. */
+export function ensureGemmBench(): string {
+  generate();
+  configure(['WARPLOOM_TESTS', 'WARPLOOM_CUDASIM']);
+  make('bench_gemm');
+  return join(root, buildFolder, 'bench_gemm');
+}
+
 function typescript(): void {
   rmSync(join(root, 'dist'), { recursive: true, force: true });
   run(bin('tsc'), ['-p', 'tsconfig.build.json']);

@@ -1,47 +1,18 @@
-// What the machine can do: the rate of fused multiply-adds in registers, and of a triad (a = b + c) over arrays too large for any
-// cache. Prints {"gflops": ..., "gbytes": ...}, the best of several rounds over the given number of threads.
+// What the machine can do: the rate of fused multiply-adds in registers, and of a triad (a = b + c) over arrays too
+// large for any cache. Prints {"gflops": ..., "gbytes": ...}, the best of several rounds over the given number of
+// threads.
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
 #include <thread>
 #include <vector>
 
-#if defined(__AVX512F__)
-constexpr int kBytes = 64;
-#else
-constexpr int kBytes = 32;
-#endif
-typedef float Vector __attribute__((vector_size(kBytes)));
-constexpr int kLanes = kBytes / sizeof(float);
-constexpr int kChains = 12;  // enough independent chains to hide the latency of one fma, few enough to stay in registers
+#include "fma.h"
+
 constexpr long kSteps = 4'000'000;
 constexpr long kElements = 32'000'000;
 
 static volatile float sink;
-
-static void multiply() {
-  Vector sums[kChains];
-  Vector a, b;
-  for (int i = 0; i < kLanes; ++i) {
-    a[i] = 0.999f;
-    b[i] = 0.001f * static_cast<float>(i);
-  }
-  // The compiler must know no value: chains that it can prove equal become one, and the rate a multiple of the true one.
-  asm volatile("" : "+v"(a), "+v"(b));
-  for (int i = 0; i < kChains; ++i) {
-    sums[i] = b + static_cast<float>(i);
-    asm volatile("" : "+v"(sums[i]));
-  }
-  for (long step = 0; step < kSteps; ++step) {
-#pragma GCC unroll 12
-    for (int i = 0; i < kChains; ++i) sums[i] = sums[i] * a + b;
-  }
-  float total = 0;
-  for (const Vector& sum : sums) {
-    for (int i = 0; i < kLanes; ++i) total += sum[i];
-  }
-  sink = total;
-}
 
 template <typename Fn>
 static double best(int threads, int rounds, Fn fn) {
@@ -60,13 +31,13 @@ static double best(int threads, int rounds, Fn fn) {
 
 int main(int argc, char** argv) {
   const int threads = argc > 1 ? std::atoi(argv[1]) : 1;
-  const double fma = best(threads, 7, [](int) { multiply(); });
+  const double fma = best(threads, 7, [](int) { sink = multiply(kSteps); });
   std::vector<float> x(kElements, 1.0f), y(kElements, 2.0f), z(kElements, 0.0f);
   const double triad = best(threads, 7, [&](int i) {
     const long from = kElements * i / threads, to = kElements * (i + 1) / threads;
     for (long k = from; k < to; ++k) z[k] = x[k] + y[k];
   });
   sink = z[kElements / 2];
-  std::printf("{\"gflops\": %.1f, \"gbytes\": %.2f}\n", 2.0 * kLanes * kChains * kSteps * threads / fma * 1e-9,
+  std::printf("{\"gflops\": %.1f, \"gbytes\": %.2f}\n", fmaFlops(kSteps) * threads / fma * 1e-9,
               3.0 * 4.0 * kElements / triad * 1e-9);
 }
