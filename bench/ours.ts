@@ -1,6 +1,7 @@
 /** warploom's side: `tsx bench/ours.ts CASE...` prints one row of JSON a line. Threads come from WARPLOOM_THREADS. */
 import Benchmark from 'benchmark';
 import {
+  capture,
   crossEntropy,
   dispose,
   gelu,
@@ -63,17 +64,36 @@ class Gpt extends nn.Module {
   }
 }
 
-/** A step of training: forward, loss, gradients, Adam. */
-function trainer(model: nn.Module & { forward(x: Tensor): Tensor }, x: Tensor, y: Tensor): () => Promise<void> {
-  const optimizer = new optim.Adam(model.parameters(), { lr: 1e-3 });
+type Model = nn.Module & { forward(x: Tensor): Tensor };
+
+/** A step of training: forward, loss, gradients, the optimizer's update. */
+function stepOf(model: Model, optimizer: optim.Optimizer): (x: Tensor, y: Tensor) => Tensor {
+  return (x, y) => {
+    const loss = crossEntropy(model.forward(x), y);
+    optimizer.zeroGrad();
+    loss.backward();
+    optimizer.step();
+    return loss.detach();
+  };
+}
+
+function trainer(model: Model, x: Tensor, y: Tensor): () => Promise<void> {
+  const step = stepOf(model, new optim.Adam(model.parameters(), { lr: 1e-3 }));
   return async () => {
-    const loss = tidy(() => {
-      const value = crossEntropy(model.forward(x), y);
-      optimizer.zeroGrad();
-      value.backward();
-      optimizer.step();
-      return value.detach();
-    });
+    const loss = tidy(() => step(x, y));
+    await loss.ready();
+    dispose(loss);
+  };
+}
+
+/** So small a step is all overhead. */
+function tinyTrainer(captured: boolean): () => Promise<void> {
+  const model = new nn.Sequential(new nn.Linear(4, 32), new nn.ReLU(), new nn.Linear(32, 3));
+  const plain = stepOf(model, new optim.AdamW(model.parameters(), { lr: 1e-3 }));
+  const step = captured ? capture(plain) : (x: Tensor, y: Tensor) => tidy(() => plain(x, y));
+  const [x, y] = [rand([16, 4]), labels([16], 3)];
+  return async () => {
+    const loss = step(x, y);
     await loss.ready();
     dispose(loss);
   };
@@ -141,6 +161,8 @@ const programs: Record<Exclude<CaseName, 'peak'>, () => () => Promise<void>> = {
       labels([64], 10),
     ),
   gpt_step: () => trainer(new Gpt(), labels([16, 64], 256), labels([16 * 64], 256)),
+  tiny_mlp: () => tinyTrainer(false),
+  tiny_mlp_captured: () => tinyTrainer(true),
 };
 
 /** Runs one program under Benchmark.js, after a warm-up, and takes median and minimum of its samples. */

@@ -44,8 +44,8 @@ class Gpt(nn.Module):
         return self.head(self.ln(self.blocks(self.tok(index) + self.pos.weight))).view(16 * 64, 256)
 
 
-def trainer(model, x, y):
-    optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
+def trainer(model, x, y, optimizer=torch.optim.Adam):
+    optimizer = optimizer(model.parameters(), lr=1e-3)
 
     def step():
         loss = F.cross_entropy(model(x), y)
@@ -92,8 +92,14 @@ def gpt():
     return trainer(Gpt(), torch.randint(0, 256, (16, 64)), torch.randint(0, 256, (16 * 64,)))
 
 
+def tiny_mlp():
+    model = nn.Sequential(nn.Linear(4, 32), nn.ReLU(), nn.Linear(32, 3))
+    return trainer(model, torch.rand(16, 4), torch.randint(0, 3, (16,)), torch.optim.AdamW)
+
+
 PROGRAMS = {"matmul_512": lambda: product(512), "matmul_1024": lambda: product(1024), "add_1e7": lambda: add(10_000_000),
-            "tiny_add": chain, "mlp_step": mlp, "cnn_step": cnn, "gpt_step": gpt}
+            "tiny_add": chain, "mlp_step": mlp, "cnn_step": cnn, "gpt_step": gpt,
+            "tiny_mlp": tiny_mlp, "tiny_mlp_captured": tiny_mlp}  # PyTorch 1.13 has no capture on the CPU: eager beside both
 
 for name in sys.argv[2:]:
     program = PROGRAMS[name]()

@@ -54,7 +54,10 @@ const types: Record<string, { type: string; encode: string; output?: boolean }> 
   flag: { type: 'boolean', encode: 'encodeFlag' },
 };
 
-/** `eq` and friends are fine as they are; names that are reserved words in TypeScript are not expected and rejected. */
+/**
+ * `eq` and friends are fine as they are; names that are reserved words in TypeScript are not expected and rejected. Inside the file
+ * a name ends in `_`: the package is one file, where `add` is the public function.
+ */
 function encoder(op: { name: string; args: string }, id: number, fields: Field[]): string {
   const outputs = fields.filter((f) => types[f.kind]!.output);
   const parameters = fields.map((f) => `${f.name}: ${types[f.kind]!.type}`);
@@ -79,7 +82,7 @@ function encoder(op: { name: string; args: string }, id: number, fields: Field[]
     })
     .join('');
   return (
-    `export function ${op.name}(device: Device, ${parameters.join(', ')}): ${result.type} {\n` +
+    `function ${op.name}_(device: Device, ${parameters.join(', ')}): ${result.type} {\n` +
     `  beginCall();\n${encode}  submit(${id}, '${op.name}', device);\n${result.value}}\n`
   );
 }
@@ -105,7 +108,9 @@ import type { Storage } from './storage.js';
 /** Names by id, in the order of the table: the addon must agree. */
 export const opNames = ${JSON.stringify(ops.map((op) => op.name))} as const;
 
-${body.join('\n')}`;
+${body.join('\n')}
+export { ${ops.map(({ name }) => `${name}_ as ${name}`).join(', ')} };
+`;
 
 const target = join(root, 'src', 'addon.ops.ts');
 if (!existsSync(target) || readFileSync(target, 'utf8') !== text) writeFileSync(target, text);
