@@ -9,6 +9,7 @@ export default defineConfig({
     exclude: ['test/package/package.test.ts'],
     // A native crash then fails one file, not the run.
     pool: 'forks',
+    setupFiles: ['test/harness/families.ts'],
     maxWorkers: 2,
     testTimeout: 60_000,
     hookTimeout: 60_000,

@@ -6,11 +6,11 @@
  */
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { basename, join } from 'node:path';
-import { ensureBuilt, ensureKernels, ensureSimulator, kernelFolder, simulatorLibrary } from './build.js';
+import { buildFolder, ensureBuilt, kernelFolder, simulatorLibrary } from './build.js';
 import { barrierLines, type BarrierLine } from './mutate/lines.js';
-import { testsOf } from './mutate/tests.js';
+import { nativeTestOf, testsOf } from './mutate/tests.js';
 import { findNvcc } from './support/nvcc.js';
-import { finish, root } from './support/runner.js';
+import { finish, root, start } from './support/runner.js';
 import { runVitest } from './support/vitest.js';
 
 const harmlessMark = 'Harmless to skip:';
@@ -29,6 +29,13 @@ function reasonAt(path: string, line: number): string | undefined {
 /** Runs the tests of the families, one family after another, until one notices. */
 async function noticed({ file, line, families }: BarrierLine, report: string): Promise<string | undefined> {
   for (const family of families) {
+    const native = nativeTestOf(family);
+    if (native !== undefined) {
+      const args = ['--test-dir', buildFolder, '-R', `^${native}$`, '--timeout', '300', '--no-tests=error'];
+      const done = await start('ctest', args, { env: { CUDASIM_SKIP: `${file}:${line}` }, timeoutSeconds: 400 });
+      if (done.code !== 0) return `${family}: ${native}`;
+      continue;
+    }
     rmSync(report, { force: true });
     const { totals, output } = await runVitest([...testsOf(family), '--bail', '1'], {
       show: false,
@@ -55,9 +62,7 @@ if (findNvcc() === undefined) {
   process.stderr.write('SKIPPED: no nvcc, so there are no kernels to change.\n');
   process.exit(0);
 }
-await ensureBuilt('addon');
-ensureKernels(false);
-ensureSimulator();
+await ensureBuilt('test');
 const only = process.argv[2];
 const report = join(root, 'build-vitest', 'mutate-report.jsonl');
 mkdirSync(join(root, 'build-vitest'), { recursive: true });

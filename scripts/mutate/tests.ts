@@ -12,7 +12,6 @@ const tests: Readonly<Record<string, readonly string[]>> = {
   index_sort: ['ops/embedding', 'ops/embeddingRows'],
   loss: ['ops/loss'],
   matmul: ['ops/matmul'],
-  matmul_ladder: ['ops/matmul'],
   norm: ['ops/norm'],
   optim: ['optim/devices'],
   pool: ['ops/conv'],
@@ -22,9 +21,19 @@ const tests: Readonly<Record<string, readonly string[]>> = {
   where: ['ops/compare', 'ops/sameBits'],
 };
 
+/** Families that no op launches, such as the steps up to the fast kernels: native tests run them. */
+const nativeTests: Readonly<Record<string, string>> = { matmul_ladder: 'cuda_matmul_kernel_test' };
+
+/** The native test of a family that no op launches. */
+export const nativeTestOf = (family: string): string | undefined => nativeTests[family];
+
 /** The test files of a family. Throws for one that is not listed here. */
 export function testsOf(family: string): string[] {
   const files = tests[family];
   if (!files) throw new Error(`scripts/mutate/tests.ts does not say which tests run the kernels of ${family}`);
   return files.map((name) => `test/${name}.test.ts`);
 }
+
+/** The families that a test file of `test/`, named without its ending, is a test of. */
+export const familiesOf = (file: string): string[] =>
+  Object.keys(tests).filter((family) => tests[family]!.includes(file));
