@@ -1,7 +1,8 @@
 /**
- * `npm run traffic`: the memory traffic of each family of CUDA kernels, as the simulator models it: bytes moved (sectors of 32 bytes)
+ * `npm run traffic [-- --kernels]`: the memory traffic of each family of CUDA kernels, as the simulator models it: bytes moved (sectors of 32 bytes)
  * against the bytes that must move, sectors a request, bank cycles against the ideal. Prints a table and writes
- * bench/results/traffic.json. Exits 1 where an op that is bound by memory moves over a twentieth more than it must.
+ * bench/results/traffic.json. Exits 1 where an op that is bound by memory moves over a twentieth more than it must, or takes over a
+ * tenth more bank cycles than it must, and where an op launches other kernels than it promises.
  */
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -37,6 +38,7 @@ interface Row {
 }
 
 const allowed = 1.05;
+const allowedBanks = 1.1;
 const sectorBytes = 32;
 
 if (findNvcc() === undefined) {
@@ -66,12 +68,12 @@ let short = done.code !== 0 || told.length !== cases.length;
 if (short) process.stderr.write(done.output);
 process.stdout.write('modelled; ratio: bytes moved over bytes that must move\n');
 process.stdout.write(
-  `${'op'.padEnd(24)}${'shape'.padEnd(26)}${'ratio'.padStart(8)}${'sectors'.padStart(9)}${'banks'.padStart(8)}  launches\n`,
+  `${'op'.padEnd(25)}${'shape'.padEnd(30)}${'ratio'.padStart(8)}${'sectors'.padStart(9)}${'banks'.padStart(8)}  launches\n`,
 );
 for (const [k, { name, launches, error }] of told.entries()) {
-  const { shape, compulsory, bound } = cases[k]!;
+  const { shape, compulsory, bound, launches: promised } = cases[k]!;
   if (!launches) {
-    process.stdout.write(`${name.padEnd(24)}${shape.padEnd(26)} ${error}\n`);
+    process.stdout.write(`${name.padEnd(25)}${shape.padEnd(30)} ${error}\n`);
     short = true;
     continue;
   }
@@ -92,13 +94,26 @@ for (const [k, { name, launches, error }] of told.entries()) {
     launches: launches.length,
   };
   rows.push(row);
-  const over = bound && bytes / compulsory > allowed;
-  short ||= over;
+  const flaws = [
+    ...(bound && bytes / compulsory > allowed ? ['OVER'] : []),
+    ...(bound && row.bank_ratio > allowedBanks ? ['BANKS'] : []),
+    ...(promised && promised.join() !== launches.map((l) => l.kernel).join() ? [`NOT ${promised.join(' ')}`] : []),
+  ];
+  short ||= flaws.length > 0;
   process.stdout.write(
-    `${name.padEnd(24)}${shape.padEnd(26)}${(bytes / compulsory).toFixed(3).padStart(8)}` +
+    `${name.padEnd(25)}${shape.padEnd(30)}${(bytes / compulsory).toFixed(3).padStart(8)}` +
       `${row.sectors_per_request.toFixed(2).padStart(9)}${row.bank_ratio.toFixed(3).padStart(8)}  ${row.launches} (${row.kernel})` +
-      `${over ? ' OVER' : ''}\n`,
+      `${flaws.map((flaw) => ` ${flaw}`).join('')}\n`,
   );
+  if (process.argv.includes('--kernels')) {
+    for (const l of launches) {
+      const moved = (l.globalLoadSectors + l.globalStoreSectors) * sectorBytes;
+      process.stdout.write(
+        `  ${l.kernel.padEnd(48)}${(moved / compulsory).toFixed(4).padStart(8)}` +
+          `${`${l.sharedCycles} of ${l.sharedIdealCycles}`.padStart(24)} bank cycles\n`,
+      );
+    }
+  }
   if (bound) continue;
   const flops = sum((l) => l.flops32);
   process.stdout.write(

@@ -1,8 +1,9 @@
-// Elementwise operations: dims are merged, then the dense kernel where every operand is one aligned row, else the
-// strided one.
+// Elementwise operations: dims are merged, then the dense kernel where every operand is one aligned row; the kernel for
+// rows where the last dim of two operands is dense or broadcast; else the strided one.
 #include "cuda/elementwise_ops.h"
 #include "cuda/kernels.h"
 #include "cuda/layout.h"
+#include "cuda/row_strips.h"
 #include "cuda/scalar.h"
 
 namespace warploom::cuda {
@@ -10,8 +11,10 @@ namespace {
 
 constexpr unsigned kThreads = 256;  // as in kernels/elementwise.cu
 constexpr int64_t kPerThread = 4;
+constexpr int64_t kLeastWidth = 8;  // groups side by side: whole sectors of memory
+constexpr int32_t kLongestStrip = 32;
 
-constexpr int kShapes = 3;  // dense, strided32, strided64
+constexpr int kShapes = 4;  // dense, strided32, strided64, rows (of two operands)
 struct Entries {
   const char* names[kShapes];
 };
@@ -20,9 +23,9 @@ struct Entries {
 struct Family {
   Entries f32, i32, i64, u8;
 };
-#define WL_ENTRIES(kind, dtype)                                                           \
-  {                                                                                       \
-    { kind "_" dtype "_dense", kind "_" dtype "_strided32", kind "_" dtype "_strided64" } \
+#define WL_ENTRIES(kind, dtype)                                                                                   \
+  {                                                                                                               \
+    { kind "_" dtype "_dense", kind "_" dtype "_strided32", kind "_" dtype "_strided64", kind "_" dtype "_rows" } \
   }
 #define WL_FAMILY(kind) \
   { WL_ENTRIES(kind, "f32"), WL_ENTRIES(kind, "i32"), WL_ENTRIES(kind, "i64"), WL_ENTRIES(kind, "u8") }
@@ -51,6 +54,38 @@ Choice choose(const Entries& entries, bool dense, bool small, int64_t n, int64_t
   return {entries.names[small ? 1 : 2], static_cast<unsigned>(ceilDiv(n, kThreads * kPerThread))};
 }
 
+// Whether rows of this view move in groups of `group`, or are one value each.
+bool takesGroups(const View& view, int64_t group) {
+  if (!view.present()) return true;
+  const int last = view.rank - 1;
+  if (view.strides[last] == 0) return true;
+  bool whole = view.strides[last] == 1 && view.sizes[last] % group == 0 &&
+               isAligned(view.data, static_cast<std::size_t>(group * itemSize(view.dtype)));
+  for (int dim = 0; dim < last; ++dim) whole = whole && view.strides[dim] % group == 0;
+  return whole;
+}
+
+// Strips are as long as leaves 2^16 threads, up to 32 rows.
+RowStrips planStrips(const BinaryArgs& args, int64_t group) {
+  const int last = args.y.rank - 1;
+  const int64_t groups = args.y.sizes[last] / group, rows = args.y.numel() / args.y.sizes[last];
+  RowStrips strips = {};
+  strips.rows = static_cast<uint32_t>(rows);
+  strips.groups = static_cast<uint32_t>(groups);
+  int64_t width = kThreads, columns = ceilDiv(groups, width);
+  const auto idle = [&](int64_t of) { return (ceilDiv(groups, of) * of - groups) * 8 > groups; };
+  while (width > kLeastWidth && idle(width)) width /= 2;
+  while (width > 1 && width / 2 >= groups) width /= 2;
+  columns = ceilDiv(groups, width);
+  strips.width = static_cast<int32_t>(width);
+  strips.columnBlocks = static_cast<uint32_t>(columns);
+  strips.strip = 1;
+  while (strips.strip < kLongestStrip && groups * rows >> 16 >= 2 * strips.strip) strips.strip *= 2;
+  strips.aStep = args.a.present() && args.a.strides[last] != 0;
+  strips.bStep = args.b.present() && args.b.strides[last] != 0;
+  return strips;
+}
+
 void runUnary(CudaContext& context, const UnaryArgs& given, UnaryOp op) {
   UnaryArgs args = given;
   const int64_t n = args.y.numel();
@@ -75,7 +110,21 @@ void runBinary(CudaContext& context, const Family& family, const BinaryArgs& giv
   mergeDims({&args.a, &args.b, &args.y});
   const auto row = [](const View& view) { return !view.present() || isDenseRow(view); };
   const bool dense = row(args.a) && row(args.b) && row(args.y);
-  const Choice chosen = choose(pick(family, dtype), dense, fits32({&args.a, &args.b, &args.y}), n, itemSize(dtype));
+  const bool small = fits32({&args.a, &args.b, &args.y});
+  const int64_t group = 16 / itemSize(dtype);
+  if (!dense && small && args.y.strides[args.y.rank - 1] == 1 && takesGroups(args.a, group) &&
+      takesGroups(args.b, group) && takesGroups(args.y, group)) {
+    const RowStrips strips = planStrips(args, group);
+    --args.a.rank;
+    --args.b.rank;
+    --args.y.rank;
+    const int64_t rowBlocks = ceilDiv(strips.rows, static_cast<int64_t>(kThreads) / strips.width * strips.strip);
+    context.launch("elementwise", pick(family, dtype).names[3],
+                   {static_cast<unsigned>(rowBlocks * strips.columnBlocks)}, {kThreads}, 0, args, strips, op,
+                   scalarBits(args.aScalar, dtype), scalarBits(args.bScalar, dtype));
+    return;
+  }
+  const Choice chosen = choose(pick(family, dtype), dense, small, n, itemSize(dtype));
   context.launch("elementwise", chosen.entry, {chosen.blocks}, {kThreads}, 0, args, op, scalarBits(args.aScalar, dtype),
                  scalarBits(args.bScalar, dtype), n);
 }

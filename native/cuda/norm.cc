@@ -18,9 +18,18 @@ struct NormChoice {
   int64_t blocks;
 };
 
-// Rows of a block share what it reads of weight and bias, up to 64 of them while 96 blocks remain. No more than 1,024
-// blocks leave sums of columns behind.
-NormChoice choose(const View& x, std::initializer_list<const View*> rows, std::initializer_list<const View*> columns) {
+// What a block reads and leaves behind of width C is to be that many rows' share of a row that it reads and writes; so
+// few blocks are enough only where each has much to do, in large tensors.
+constexpr int64_t kLargeTensor = int64_t{1} << 22;
+// A block's weight and bias against x and y of its rows: 2 / (2 rows) <= 0.05, with something left for mean and rstd.
+constexpr int64_t kForwardRows = 24;
+// Weight, and both sums, written here and read by the launch that adds them up: 5 / (3 rows).
+constexpr int64_t kBackwardRows = 48;
+
+// Rows of a block share what it reads of weight and bias, up to 64 of them while 96 blocks remain; in a large tensor at
+// least `atLeast`. No more than 1,024 blocks leave sums of columns behind.
+NormChoice choose(const View& x, std::initializer_list<const View*> rows, std::initializer_list<const View*> columns,
+                  int64_t atLeast) {
   View views[3] = {};
   const View* list[3];
   int count = 0;
@@ -42,19 +51,20 @@ NormChoice choose(const View& x, std::initializer_list<const View*> rows, std::i
     if (view->present() && !isAligned(view->data, 16)) choice.rows.plan.packed = false;
   }
   const int64_t R = x.sizes[0];
-  const int64_t wanted = std::max(std::min<int64_t>(64, ceilDiv(R, 96)), ceilDiv(R, 1024));
+  const int64_t least = R * x.sizes[1] >= kLargeTensor ? atLeast : 1;
+  const int64_t wanted = std::max({std::min<int64_t>(64, ceilDiv(R, 96)), ceilDiv(R, 1024), least});
   choice.rounds = static_cast<int32_t>(std::max<int64_t>(1, ceilDiv(wanted, choice.rows.tasksBlock)));
   choice.blockRows = choice.rounds * choice.rows.tasksBlock;
   choice.blocks = ceilDiv(R, choice.blockRows);
   return choice;
 }
 
+bool hasParts(const LayerNormBackwardArgs& args) { return args.dweight.present() || args.dbias.present(); }
+
 NormChoice chooseBackward(const LayerNormBackwardArgs& args) {
   const View& dx = args.dx.present() ? static_cast<const View&>(args.dx) : args.x;
-  return choose(args.x, {&args.g, &args.x, &dx}, {&args.weight});
+  return choose(args.x, {&args.g, &args.x, &dx}, {&args.weight}, hasParts(args) ? kBackwardRows : 1);
 }
-
-bool hasParts(const LayerNormBackwardArgs& args) { return args.dweight.present() || args.dbias.present(); }
 
 }  // namespace
 
@@ -62,7 +72,8 @@ namespace ops {
 
 void layerNorm(const LayerNormArgs& args, CudaContext& context) {
   if (args.x.sizes[0] == 0) return;
-  const NormChoice choice = choose(args.x, {&args.x, &args.y}, {&args.weight, &args.bias});
+  const NormChoice choice = choose(args.x, {&args.x, &args.y}, {&args.weight, &args.bias},
+                                   args.weight.present() || args.bias.present() ? kForwardRows : 1);
   const bool isLong = choice.rows.shape == RowShape::rowsLong;
   const unsigned blocks = static_cast<unsigned>(isLong ? args.x.sizes[0] : choice.blocks);
   context.launch("norm", kForward.of(choice.rows.shape), {blocks}, {kRowThreads}, 0, args, choice.rows.plan,

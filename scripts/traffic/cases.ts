@@ -8,6 +8,8 @@ export interface TrafficCase {
   readonly compulsory: number;
   /** bound by memory: what it moves may exceed that by a twentieth only */
   readonly bound: boolean;
+  /** the kernels that it launches, in order, where that is promised */
+  readonly launches?: readonly string[];
   /** Makes the operands, and gives what shall be counted. */
   prepare(): () => unknown;
 }
@@ -62,6 +64,62 @@ const matmul = (m: number, k: number, columnsOfB: number): TrafficCase => ({
   },
 });
 
+/** Rows of C elements, n in all. */
+const layerNorm = (C: number): TrafficCase => ({
+  name: 'layerNorm',
+  shape: `[${n / C}, ${C}]`,
+  compulsory: f32 * (2 * n + 2 * C + (2 * n) / C),
+  bound: true,
+  prepare: () => {
+    const x = wl.randn([n / C, C], { device });
+    const [weight, bias] = [wl.ones([C], { device }), wl.zeros([C], { device })];
+    return () => wl.layerNorm(x, [C], { weight, bias });
+  },
+});
+
+/** Its gradient; of weight and bias, too, or of x alone. */
+const layerNormBackward = (C: number, parameters: boolean): TrafficCase => ({
+  name: `layerNorm backward${parameters ? ', all' : ''}`,
+  shape: `[${n / C}, ${C}]`,
+  compulsory: f32 * (3 * n + (2 * n) / C + (parameters ? 3 * C : 0)),
+  bound: true,
+  prepare: () => {
+    const x = wl.randn([n / C, C], { device, requiresGrad: true });
+    const weight = wl.ones([C], { device, requiresGrad: parameters });
+    const bias = wl.zeros([C], { device, requiresGrad: parameters });
+    const y = wl.layerNorm(x, [C], parameters ? { weight, bias } : {});
+    const g = wl.ones(y.shape, { device });
+    return () => wl.grad([y], parameters ? [x, weight, bias] : [x], { gradOutputs: [g] });
+  },
+});
+
+/** The gradient of a table of n elements in rows of D, with as many draws from it as it has rows. */
+const embeddingBackward = (D: number): TrafficCase => ({
+  name: 'embedding backward',
+  shape: `[${n / D}, ${D}], ${n / D} draws`,
+  compulsory: f32 * (2 * n + n / D),
+  bound: true,
+  prepare: () => {
+    const table = wl.randn([n / D, D], { device, requiresGrad: true });
+    const y = wl.embedding(table, wl.randint(0, n / D, [n / D], { device, dtype: 'int32' }));
+    const g = wl.ones(y.shape, { device });
+    return () => wl.grad([y], [table], { gradOutputs: [g] });
+  },
+});
+
+/** A linear layer with bias and activation: one launch. */
+const linear = (batch: number, I: number, O: number): TrafficCase => ({
+  name: 'linear, bias, gelu',
+  shape: `[${batch}, ${I}] [${O}, ${I}]`,
+  compulsory: f32 * (batch * I + I * O + O + batch * O),
+  bound: false,
+  launches: ['gemm_f32_nt_128x128'],
+  prepare: () => {
+    const [x, w, b] = [[batch, I], [O, I], [O]].map((shape) => wl.randn(shape, { device }));
+    return () => wl.linear(x!, w!, b!, { activation: 'gelu' });
+  },
+});
+
 export const cases: readonly TrafficCase[] = [
   elementwise('add', 3, 0, () => {
     const [a, b] = [grid(), grid()];
@@ -69,6 +127,10 @@ export const cases: readonly TrafficCase[] = [
   }),
   elementwise('add a row', 2, columns * f32, () => {
     const [a, b] = [grid(), wl.randn([columns], { device })];
+    return () => a.add(b);
+  }),
+  elementwise('add a column', 2, rows * f32, () => {
+    const [a, b] = [grid(), wl.randn([rows, 1], { device })];
     return () => a.add(b);
   }),
   elementwise('gelu', 2, 0, () => {
@@ -111,16 +173,7 @@ export const cases: readonly TrafficCase[] = [
     0,
     backward((x) => wl.softmax(x, 1)),
   ),
-  elementwise('layerNorm', 2, 2 * columns * f32 + 2 * rows * f32, () => {
-    const [a, w, b] = [grid(), wl.ones([columns], { device }), wl.zeros([columns], { device })];
-    return () => wl.layerNorm(a, [columns], { weight: w, bias: b });
-  }),
-  elementwise(
-    'layerNorm backward',
-    3,
-    2 * rows * f32,
-    backward((x) => wl.layerNorm(x, [columns])),
-  ),
+  ...[512, 4096, 8192].flatMap((C) => [layerNorm(C), layerNormBackward(C, false), layerNormBackward(C, true)]),
   elementwise('crossEntropy', 1, 2 * rows * f32, () => {
     const [a, t] = [grid(), targets()];
     return () => wl.crossEntropy(a, t);
@@ -133,8 +186,16 @@ export const cases: readonly TrafficCase[] = [
     const [w, i] = [grid(), wl.arange(0, rows, { device, dtype: 'int32' })];
     return () => wl.embedding(w, i);
   }),
-  // Parameters, gradients and both moments: all but the gradients are written too.
-  { ...elementwise('AdamW', 7, 0, adamStep), shape: `${n} parameters` },
+  ...[16, 64, 1024].map(embeddingBackward),
+  {
+    // Parameters, gradients and both moments: all but the gradients are written too. A launch of one thread advances the
+    // step's scalars first: blocks of one launch could not tell whether they read them before or after.
+    ...elementwise('AdamW', 7, 0, adamStep),
+    shape: `${n} in 4 parameters`,
+    launches: ['optim_advance', 'adam_f32'],
+  },
+  linear(2048, 512, 1024),
+  matmul(1536, 256, 1536),
   matmul(1024, 1024, 1024),
   matmul(4096, 1024, 16),
   matmul(4096, 1024, 32),

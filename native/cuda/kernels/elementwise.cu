@@ -1,13 +1,15 @@
 // Elementwise operations: y = f(x), y = f(a, b), comparisons.
 //
-// Two shapes of each kernel. `_dense`: every operand is contiguous and aligned to 16 bytes, or a scalar; a thread owns
-// one group of elements, as many as 16 bytes hold, a block kThreads groups. `_strided`: a thread owns kPerThread
+// Three shapes of each kernel. `_dense`: every operand is contiguous and aligned to 16 bytes, or a scalar; a thread
+// owns one group of elements, as many as 16 bytes hold, a block kThreads groups. `_strided`: a thread owns kPerThread
 // elements, kThreads apart, and finds each by its coordinates (broadcasting is a stride of 0); neighbours in y belong
-// to neighbouring threads, so that accesses of dense inner dims coalesce. Operands are those of
-// engine/args/elementwise.h, with dims merged by the host.
+// to neighbouring threads, so that accesses of dense inner dims coalesce. `_rows`, for two operands whose last dim is
+// dense or broadcast: a thread owns one group of columns of `strip` rows, so that an operand which rows share is loaded
+// once a strip (row_strips.h). Operands are those of engine/args/elementwise.h, with dims merged by the host.
 #include "cuda/elementwise_ops.h"
 #include "cuda/kernels/common.cuh"
 #include "cuda/kernels/math.cuh"
+#include "cuda/row_strips.h"
 #include "engine/args/elementwise.h"
 
 namespace warploom::cuda {
@@ -236,12 +238,90 @@ __device__ inline void binaryStrided(const BinaryArgs& args, uint64_t aBits, uin
   }
 }
 
+// An operand of `_rows`, as one thread goes down its strip: the groups of the next kAhead rows are on their way while
+// the first of them is used.
+template <class T, int kGroup>
+struct StripOperand {
+  static constexpr int kAhead = 4;
+  const T* data;  // null: the scalar
+  int64_t column, step;
+  uint32_t row = 0xffffffff;  // what the last group was loaded for; no row begins there
+  Packed<T, kGroup> groups[kAhead];
+
+  __device__ StripOperand(const View& view, int64_t column, int32_t step, uint64_t bits)
+      : data(view.present() ? view.as<T>() : nullptr), column(column * step), step(step) {
+    const T scalar = scalarFrom<T>(bits);
+#pragma unroll
+    for (int k = 0; k < kAhead; ++k) {
+#pragma unroll
+      for (int i = 0; i < kGroup; ++i) groups[k].v[i] = scalar;
+    }
+  }
+  __device__ void pass() {
+#pragma unroll
+    for (int k = 1; k < kAhead; ++k) groups[k - 1] = groups[k];
+  }
+  // The next row begins at `offset`; a row that is the last one's again is not loaded again.
+  __device__ void push(uint32_t offset) {
+    pass();
+    if (data == nullptr || offset == row) return;
+    row = offset;
+    if (step != 0) {
+      groups[kAhead - 1] = loadPacked<T, kGroup>(data + offset + column);
+    } else {
+      const T value = data[offset];
+#pragma unroll
+      for (int i = 0; i < kGroup; ++i) groups[kAhead - 1].v[i] = value;
+    }
+  }
+  __device__ const Packed<T, kGroup>& front() const { return groups[0]; }
+};
+
+// The last dim of the views is taken off and stands in `strips`.
+template <class T, class Y, class F>
+__device__ inline void binaryRows(const BinaryArgs& args, const RowStrips& strips, uint64_t aBits, uint64_t bBits,
+                                  F f) {
+  constexpr int kGroup = 16 / sizeof(T);
+  using Operand = StripOperand<T, kGroup>;
+  const uint32_t rowBlock = blockIdx.x / strips.columnBlocks;
+  const uint32_t columnBlock = blockIdx.x - rowBlock * strips.columnBlocks;
+  const uint32_t teams = kThreads / strips.width, team = threadIdx.x / strips.width;
+  const uint32_t group = columnBlock * strips.width + threadIdx.x % strips.width;
+  if (group >= strips.groups) return;
+  const int64_t column = static_cast<int64_t>(group) * kGroup;
+  Operand a(args.a, column, strips.aStep, aBits), b(args.b, column, strips.bStep, bBits);
+  const uint32_t first = rowBlock * teams * strips.strip + team;
+  const View* const views[] = {&args.a, &args.b, &args.y};
+  uint32_t at[3], yAt[Operand::kAhead];
+#pragma unroll 1
+  for (int step = 1 - Operand::kAhead; step < strips.strip; ++step) {
+    const uint32_t ahead = first + (step + Operand::kAhead - 1) * teams;
+#pragma unroll
+    for (int k = 1; k < Operand::kAhead; ++k) yAt[k - 1] = yAt[k];
+    if (step + Operand::kAhead - 1 < strips.strip && ahead < strips.rows) {
+      offsetsOf<uint32_t>(ahead, args.y, views, at);
+      a.push(at[0]);
+      b.push(at[1]);
+      yAt[Operand::kAhead - 1] = at[2];
+    } else {
+      a.pass();
+      b.pass();
+    }
+    if (step < 0) continue;
+    if (first + step * teams >= strips.rows) return;
+    Packed<Y, kGroup> out;
+    f(a.front().v, b.front().v, out.v);
+    storeGlobal(args.y.as<Y>() + yAt[0] + column, out);
+  }
+}
+
 }  // namespace warploom::cuda
 
 using namespace warploom;
 using namespace warploom::cuda;
 
-// Entries: <class>_<dtype>_<shape>; strided comes with 32-bit and with 64-bit offsets. n is y's number of elements.
+// Entries: <class>_<dtype>_<shape>; strided comes with 32-bit and with 64-bit offsets, rows with 32-bit. n is y's
+// number of elements.
 #define WL_ENTRY extern "C" __global__ void __launch_bounds__(kThreads)
 
 #define WL_UNARY(T, name)                                                                                         \
@@ -257,15 +337,18 @@ WL_UNARY(int32_t, i32)
 WL_UNARY(int64_t, i64)
 WL_UNARY(uint8_t, u8)
 
-#define WL_BINARY_CLASS(kind, Op, Functor, T, Y, name)                                                  \
-  WL_ENTRY kind##_##name##_dense(const BinaryArgs args, Op op, uint64_t a, uint64_t b, int64_t) {       \
-    binaryDense<T, Y>(args, a, b, Functor<T>{op});                                                      \
-  }                                                                                                     \
-  WL_ENTRY kind##_##name##_strided32(const BinaryArgs args, Op op, uint64_t a, uint64_t b, int64_t n) { \
-    binaryStrided<T, Y, uint32_t>(args, a, b, n, Functor<T>{op});                                       \
-  }                                                                                                     \
-  WL_ENTRY kind##_##name##_strided64(const BinaryArgs args, Op op, uint64_t a, uint64_t b, int64_t n) { \
-    binaryStrided<T, Y, int64_t>(args, a, b, n, Functor<T>{op});                                        \
+#define WL_BINARY_CLASS(kind, Op, Functor, T, Y, name)                                                          \
+  WL_ENTRY kind##_##name##_dense(const BinaryArgs args, Op op, uint64_t a, uint64_t b, int64_t) {               \
+    binaryDense<T, Y>(args, a, b, Functor<T>{op});                                                              \
+  }                                                                                                             \
+  WL_ENTRY kind##_##name##_strided32(const BinaryArgs args, Op op, uint64_t a, uint64_t b, int64_t n) {         \
+    binaryStrided<T, Y, uint32_t>(args, a, b, n, Functor<T>{op});                                               \
+  }                                                                                                             \
+  WL_ENTRY kind##_##name##_strided64(const BinaryArgs args, Op op, uint64_t a, uint64_t b, int64_t n) {         \
+    binaryStrided<T, Y, int64_t>(args, a, b, n, Functor<T>{op});                                                \
+  }                                                                                                             \
+  WL_ENTRY kind##_##name##_rows(const BinaryArgs args, const RowStrips strips, Op op, uint64_t a, uint64_t b) { \
+    binaryRows<T, Y>(args, strips, a, b, Functor<T>{op});                                                       \
   }
 #define WL_BINARY(T, name) WL_BINARY_CLASS(binary, BinaryOp, Binary, T, T, name)
 #define WL_COMPARE(T, name) WL_BINARY_CLASS(compare, CompareOp, Compare, T, uint8_t, name)

@@ -67,13 +67,23 @@ __device__ inline void forward(const LayerNormArgs& args, const RowPlan& plan, i
   Parameter<kGroups> weight(team, args.weight, 1.0f, C, staged[0]), bias(team, args.bias, 0.0f, C, staged[1]);
   __syncthreads();  // without this barrier warps would read staged parameters that others have not stored yet
   const float size = static_cast<float>(C), eps = static_cast<float>(args.eps);
+  // The next row is on its way while this one waits at barriers: blocks are few.
+  Place next;
+  float ahead[kValues];
+  const auto fetch = [&](int round) {
+    next = team.place(plan, (static_cast<int64_t>(blockIdx.x) * rounds + round) * team.teams());
+    team.load<kGroups>(args.x.as<const float>() + next.outer * C, 1, next.active ? C : 0, 0.0f, ahead);
+  };
+  fetch(0);
 #pragma unroll 1
   for (int round = 0; round < rounds; ++round) {
-    const Place place = team.place(plan, (static_cast<int64_t>(blockIdx.x) * rounds + round) * team.teams());
+    const Place place = next;
     const int count = place.active ? C : 0;
     const int64_t row = place.outer;
     float v[kValues];
-    team.load<kGroups>(args.x.as<const float>() + row * C, 1, count, 0.0f, v);
+#pragma unroll
+    for (int j = 0; j < kValues; ++j) v[j] = ahead[j];
+    if (round + 1 < rounds) fetch(round + 1);
     const float mean = teamSum<kGroups>(team, v, shared) / size;
     float squares[kSlots] = {0.0f, 0.0f, 0.0f, 0.0f};
 #pragma unroll
