@@ -17,15 +17,18 @@ using gemm::maxOf;
 using gemm::minOf;
 using gemm::roundUp;
 
-// A block of a in L2 (96 x 256 floats are 98 KB) meets a group of b's panels (256 x 256 floats, 262 KB).
-constexpr int64_t kBlockRows = 96;
-constexpr int64_t kGroupPanels = 8;
-// What one round of the shared path packs: 2 MB of a, 4 MB of b (float32).
-constexpr int64_t kRoundRows = 1920;
-constexpr int64_t kRoundCols = 4096;
+// A unit of work is a block of y: its columns of b over one block of k (256 x 256 floats, 262 KB) stay in L2 while its
+// rows pass.
+constexpr int64_t kBlockPanels = 8;  // panels of rows: 96 x 256 floats of a
+constexpr int64_t kGroupPanels = 8;  // panels of columns
+// What one round of the shared path packs of b: 4 MB (float32).
+constexpr int64_t kRoundDepth = 16 * kBlockK;
+constexpr int64_t kRoundElements = int64_t{1} << 20;
 constexpr int64_t kLeastUnits = 16;
 // Multiply-adds worth handing to another thread.
-constexpr int64_t kGrainWork = int64_t{1} << 18;
+constexpr int64_t kGrainWork = int64_t{1} << 16;
+// Rows so many bytes apart, give or take two lines, share few sets of a cache, and evict each other.
+constexpr int64_t kAliasBytes = 4096;
 
 // One product per batch index, after folding and, for few columns, transposing: y^T = b^T a^T.
 struct Plan {
@@ -37,11 +40,18 @@ struct Plan {
   int batchRank;
   int64_t batchSizes[kMaxRank], aBatch[kMaxRank], bBatch[kMaxRank], yBatch[kMaxRank], preBatch[kMaxRank];
   int64_t batches;
-  int panel;                                           // rows of a panel of a
-  bool shared;                                         // pack once for all threads, then share out tiles
-  bool direct;                                         // use b's rows in place
-  int64_t blockRows, blockCols, rowBlocks, colBlocks;  // of a unit of the other path
+  int64_t panels;                  // of rows; panel i begins at panelRow(i), so that all have nearly the same height
+  int64_t blockPanels, groupCols;  // of a unit
+  int64_t rowBlocks, colGroups;
+  bool packA;                                 // copy a panel of a before use
+  enum class B { direct, packed, shared } b;  // in place; packed by each unit for itself; packed once for all
+  int64_t panelRow(int64_t panel) const { return panel * (m / panels) + minOf(panel, m % panels); }
 };
+
+inline bool aliases(int64_t bytes) {
+  const int64_t apart = (bytes < 0 ? -bytes : bytes) % kAliasBytes;
+  return apart < 128 || apart > kAliasBytes - 128;
+}
 
 template <class T>
 Plan makePlan(const MatmulArgs& args) {
@@ -95,18 +105,35 @@ Plan makePlan(const MatmulArgs& args) {
     gemm::exchangeValues(p.ars, p.bcs);
     gemm::exchangeValues(p.acs, p.brs);
   }
-  p.panel = gemm::panelRows(p.m);
-  const int64_t work = p.m * p.n * maxOf(p.k, 1);
-  p.shared = p.m >= 4 * gemm::kMaxRows && work >= 16 * kGrainWork;
-  if (!p.shared) {
-    p.blockRows = minOf(maxOf(p.m, 1), kBlockRows / p.panel * p.panel);
-    // As many columns as make a unit worth a hand-off, but no more than a group.
-    const int64_t wanted = kGrainWork / maxOf(1, p.blockRows * maxOf(p.k, 1));
-    p.blockCols =
-        roundUp(maxOf(minOf(wanted, kGroupPanels * kTileCols<T>), 1), p.m == 1 ? gemm::kWideCols<T> : kTileCols<T>);
-    p.rowBlocks = ceilDiv(p.m, p.blockRows);
-    p.colBlocks = ceilDiv(p.n, p.blockCols);
-    p.direct = p.bcs == 1 && p.m <= 2 * gemm::kMaxRows;
+  constexpr int64_t bytes = sizeof(T);
+  p.panels = maxOf(1, ceilDiv(p.m, gemm::kMaxRows));
+  p.blockPanels = minOf(p.panels, kBlockPanels);
+  p.groupCols = minOf(roundUp(maxOf(p.n, 1), kTileCols<T>), kGroupPanels * kTileCols<T>);
+  // Halved, the longer side first, until a small y makes enough units, but no unit too small to hand over.
+  const auto units = [&] { return ceilDiv(p.panels, p.blockPanels) * ceilDiv(p.n, p.groupCols) * p.batches; };
+  const auto work = [&] { return p.blockPanels * gemm::kMaxRows * p.groupCols * p.k; };
+  const int64_t leastCols = p.m == 1 ? gemm::kWideCols<T> : kTileCols<T>;
+  while (units() < kLeastUnits && work() > kGrainWork) {
+    const int64_t colPanels = p.groupCols / kTileCols<T>;
+    if (p.groupCols > leastCols && colPanels * kTileCols<T> >= p.blockPanels * gemm::kMaxRows) {
+      p.groupCols = ceilDiv(colPanels, 2) * kTileCols<T>;
+    } else if (p.blockPanels > 1) {
+      p.blockPanels = ceilDiv(p.blockPanels, 2);
+    } else if (p.groupCols > leastCols) {
+      p.groupCols = ceilDiv(colPanels, 2) * kTileCols<T>;
+    } else {
+      break;
+    }
+  }
+  p.rowBlocks = ceilDiv(p.panels, p.blockPanels);
+  p.blockPanels = ceilDiv(p.panels, p.rowBlocks);
+  p.colGroups = ceilDiv(p.n, p.groupCols);
+  p.packA = p.acs == 1 ? p.panels * gemm::kMaxRows > 0 && p.n > kTileCols<T> && aliases(p.ars * bytes)
+                       : p.ars != 1 || (aliases(p.acs * bytes) && p.acs * bytes > kAliasBytes);
+  if (p.bcs == 1 && (p.panels <= 2 || !aliases(p.brs * bytes))) {
+    p.b = Plan::B::direct;
+  } else {
+    p.b = p.rowBlocks > 1 && p.m * p.n * maxOf(p.k, 1) >= kLeastUnits * kGrainWork ? Plan::B::shared : Plan::B::packed;
   }
   return p;
 }
@@ -169,144 +196,198 @@ void finishTransposed(const Plan& p, const Operands<T>& o, const MatmulArgs& arg
   finishTile<T>(p, o, args, flipped, lanes, col, cols, row, rows, k0);
 }
 
-// Rows [row, rowEnd) against one panel of b. `a` holds packed panels of a, of this block of k.
+// What a lane packs for itself: a panel of a, and a group of b or its last, partial panel.
 template <class T>
-void sweepRows(const Plan& p, const Operands<T>& o, const MatmulArgs& args, const T* a, int64_t row, int64_t rowEnd,
-               const T* b, int64_t ldb, int64_t col, int64_t cols, int64_t k0, int64_t depth) {
-  const int vectors = cols <= kLanes<T> ? 1 : cols > kTileCols<T> ? gemm::kWideVectors : gemm::kVectors;
-  const auto kernel = gemm::chooseTileKernel<T, gemm::StridedRows>(p.panel, vectors);
+struct Lane {
+  T* a;
+  T* b;
+  Lane(const Plan& p, gemm::Carver& carver) {
+    a = carver.take<T>(gemm::kMaxRows * kPackedRow);
+    b = carver.take<T>((p.b == Plan::B::packed ? p.groupCols : kTileCols<T>)*kBlockK);
+  }
+  static constexpr int64_t kPackedRow = kBlockK + 64 / sizeof(T);  // rows of the copy must not alias either
+};
+
+// b's columns [col, col + cols) as panels of `depth` rows each, whole vectors wide; the last one may be a single
+// vector.
+template <class T>
+void packColumns(T* dst, const T* b, const Plan& p, int64_t cols, int64_t depth) {
+  for (int64_t j = 0; j < cols; j += kTileCols<T>) {
+    const int64_t count = minOf(kTileCols<T>, cols - j);
+    gemm::packPanel<T>(dst + j * depth, roundUp(count, kLanes<T>), count, depth, b + j * p.bcs, p.bcs, p.brs);
+  }
+}
+
+// Columns [col, colEnd) of the panels [panel, panelEnd) of y, over the block of k that starts at k0. `packed` holds
+// those columns of b, or is null where b is used in place.
+template <class T>
+void multiplyBlock(const Plan& p, const Operands<T>& o, const MatmulArgs& args, const Lane<T>& lane, int64_t panel,
+                   int64_t panelEnd, int64_t col, int64_t colEnd, int64_t k0, const T* packed) {
+  constexpr int64_t bytes = sizeof(T);
+  const int64_t depth = minOf(kBlockK, p.k - k0);
+  const bool last = k0 + kBlockK >= p.k;
+  const bool add = k0 > 0 || args.accumulate != 0;
+  const bool plain = !p.transposed && (!last || (!o.bias && !o.pre && args.activation == 0));
   const auto finish = p.transposed ? finishTransposed<T> : finishTile<T>;
   alignas(64) T tile[gemm::kTileSize<T>];
-  for (; row < rowEnd; row += p.panel) {
-    kernel(depth, a, b, gemm::StridedRows{ldb}, tile);
-    finish(p, o, args, tile, vectors * kLanes<T>, row, minOf(p.panel, rowEnd - row), col, cols, k0);
-    a += p.panel * depth;
+  // Columns short of a whole vector are never read in place.
+  const int64_t inPlaceEnd = packed ? col : col + (colEnd - col) / kLanes<T> * kLanes<T>;
+  if (!packed && inPlaceEnd < colEnd) {
+    gemm::packPanel<T>(lane.b, kLanes<T>, colEnd - inPlaceEnd, depth, o.b + k0 * p.brs + inPlaceEnd * p.bcs, p.bcs,
+                       p.brs);
   }
-}
-
-// The path of batches, few rows and small products: a unit packs for itself, in its lane's scratch.
-template <class T>
-int64_t unitScratch(const Plan& p) {
-  gemm::Carver carver = {nullptr, 0};
-  carver.take<T>(roundUp(p.blockRows, p.panel) * kBlockK);
-  carver.take<T>(kBlockK * kTileCols<T>);
-  return carver.used;
-}
-
-template <class T>
-void runUnit(const Plan& p, const MatmulArgs& args, int64_t unit, char* scratch) {
-  gemm::Carver carver = {scratch, 0};
-  T* packedA = carver.take<T>(roundUp(p.blockRows, p.panel) * kBlockK);
-  T* packedB = carver.take<T>(kBlockK * kTileCols<T>);
-  const int64_t colBlock = unit % p.colBlocks;
-  const int64_t rowBlock = unit / p.colBlocks % p.rowBlocks;
-  const Operands<T> o = atBatch<T>(p, args, unit / p.colBlocks / p.rowBlocks);
-  const int64_t row = rowBlock * p.blockRows;
-  const int64_t rowEnd = minOf(p.m, row + p.blockRows);
-  const int64_t colEnd = minOf(p.n, (colBlock + 1) * p.blockCols);
-  int64_t k0 = 0;
-  do {  // at least once: K = 0 still writes y
-    const int64_t depth = minOf(kBlockK, p.k - k0);
-    for (int64_t i = row; i < rowEnd; i += p.panel) {
-      gemm::packPanel<T>(packedA + (i - row) * depth, p.panel, minOf(p.panel, rowEnd - i), depth,
-                         o.a + i * p.ars + k0 * p.acs, p.ars, p.acs);
+  for (; panel < panelEnd; ++panel) {
+    const int64_t row = p.panelRow(panel);
+    const int64_t rows = p.panelRow(panel + 1) - row;
+    const T* a = o.a + row * p.ars + k0 * p.acs;
+    int64_t rowBytes = p.ars * bytes, stepBytes = p.acs * bytes;
+    if (p.packA) {
+      // As it lies in memory: runs of rows, or runs of columns.
+      const bool byRows = p.acs == 1;
+      if (byRows) {
+        gemm::packPanel<T>(lane.a, Lane<T>::kPackedRow, depth, rows, a, 1, p.ars);
+      } else {
+        gemm::packPanel<T>(lane.a, rows, rows, depth, a, p.ars, p.acs);
+      }
+      a = lane.a;
+      rowBytes = (byRows ? Lane<T>::kPackedRow : 1) * bytes;
+      stepBytes = (byRows ? 1 : rows) * bytes;
     }
     int64_t cols = 0;
-    for (int64_t col = colBlock * p.blockCols; col < colEnd; col += cols) {
-      const bool wide = p.direct && p.m == 1 && colEnd - col >= gemm::kWideCols<T>;
-      cols = wide ? gemm::kWideCols<T> : minOf(kTileCols<T>, colEnd - col);
-      const T* b = o.b + k0 * p.brs + col * p.bcs;
-      if (p.direct && cols >= kTileCols<T>) {
-        sweepRows<T>(p, o, args, packedA, row, rowEnd, b, p.brs, col, cols, k0, depth);
+    for (int64_t j = col; j < colEnd; j += cols) {
+      const T* b;
+      int64_t ldb, whole;
+      if (packed) {
+        cols = minOf(kTileCols<T>, colEnd - j);
+        whole = roundUp(cols, kLanes<T>);
+        b = packed + (j - col) * depth;
+        ldb = whole;
+      } else if (j < inPlaceEnd) {
+        cols = minOf(rows == 1 && inPlaceEnd - j >= gemm::kWideCols<T> ? gemm::kWideCols<T> : kTileCols<T>,
+                     inPlaceEnd - j);
+        whole = cols;
+        b = o.b + k0 * p.brs + j;
+        ldb = p.brs;
       } else {
-        const int64_t width = cols <= kLanes<T> ? kLanes<T> : kTileCols<T>;
-        gemm::packPanel<T>(packedB, width, cols, depth, b, p.bcs, p.brs);
-        sweepRows<T>(p, o, args, packedA, row, rowEnd, packedB, width, col, cols, k0, depth);
+        cols = colEnd - j;
+        whole = kLanes<T>;
+        b = lane.b;
+        ldb = whole;
+      }
+      const auto kernel = gemm::chooseProductKernel<T>(static_cast<int>(rows), static_cast<int>(whole / kLanes<T>));
+      if (plain && whole == cols) {
+        kernel(depth, a, rowBytes, stepBytes, b, ldb, o.y + row * p.ldy + j, p.ldy, add);
+      } else {
+        kernel(depth, a, rowBytes, stepBytes, b, ldb, tile, whole, false);
+        finish(p, o, args, tile, whole, row, rows, j, cols, k0);
       }
     }
-    k0 += kBlockK;
-  } while (k0 < p.k);
+  }
 }
 
-// The path of large products: both operands are packed once by all threads, then tiles are shared out.
+// One unit of y, over the blocks of k from kBegin to kEnd. `packed` holds its columns of b, blocks of k `packedStep`
+// elements apart, where all units share them.
 template <class T>
-int64_t sharedScratch(const Plan& p) {
+void runUnit(const Plan& p, const Operands<T>& o, const MatmulArgs& args, const Lane<T>& lane, int64_t rowBlock,
+             int64_t col, int64_t colEnd, int64_t kBegin, int64_t kEnd, const T* packed, int64_t packedStep) {
+  const int64_t panel = rowBlock * p.blockPanels;
+  const int64_t panelEnd = minOf(p.panels, panel + p.blockPanels);
+  int64_t k0 = kBegin;
+  do {  // at least once: K = 0 still writes y
+    const T* b = packed;
+    if (p.b == Plan::B::packed) {
+      packColumns(lane.b, o.b + k0 * p.brs + col * p.bcs, p, colEnd - col, minOf(kBlockK, p.k - k0));
+      b = lane.b;
+    }
+    multiplyBlock(p, o, args, lane, panel, panelEnd, col, colEnd, k0, b);
+    if (packed) packed += packedStep;
+    k0 += kBlockK;
+  } while (k0 < kEnd);
+}
+
+// Columns and depth of one round of the shared path.
+template <class T>
+int64_t roundDepth(const Plan& p) {
+  return minOf(kRoundDepth, roundUp(p.k, kBlockK));
+}
+template <class T>
+int64_t roundCols(const Plan& p) {
+  const int64_t groups = maxOf(1, kRoundElements / roundDepth<T>(p) / p.groupCols);
+  return minOf(groups, p.colGroups) * p.groupCols;
+}
+
+// All threads pack some columns of b, once, then share out the units that use them.
+template <class T, class LaneAt>
+void runShared(const Plan& p, const MatmulArgs& args, const Operands<T>& o, T* packed, const LaneAt& laneAt,
+               Context& context) {
+  const int64_t depth = roundDepth<T>(p);
+  const int64_t width = roundCols<T>(p);
+  const int64_t blocks = depth / kBlockK;
+  for (int64_t colStart = 0; colStart < p.n; colStart += width) {
+    const int64_t colStop = minOf(p.n, colStart + width);
+    const int64_t groups = ceilDiv(colStop - colStart, p.groupCols);
+    for (int64_t kBegin = 0; kBegin < p.k; kBegin += depth) {
+      if (context.cancelled()) return;
+      const int64_t kEnd = minOf(p.k, kBegin + depth);
+      const int64_t kBlocks = ceilDiv(kEnd - kBegin, kBlockK);
+      // A group's blocks of k lie side by side.
+      context.parallel(groups * kBlocks, 1, [&](int64_t begin, int64_t end, int) {
+        for (int64_t i = begin; i < end; ++i) {
+          const int64_t col = colStart + i / kBlocks * p.groupCols;
+          const int64_t k0 = kBegin + i % kBlocks * kBlockK;
+          packColumns(packed + ((col - colStart) * blocks + i % kBlocks * p.groupCols) * kBlockK,
+                      o.b + k0 * p.brs + col * p.bcs, p, minOf(p.groupCols, colStop - col), minOf(kBlockK, kEnd - k0));
+        }
+      });
+      context.parallel(p.rowBlocks * groups, 1, [&](int64_t begin, int64_t end, int lane) {
+        for (int64_t unit = begin; unit < end && !context.cancelled(); ++unit) {
+          const int64_t col = colStart + unit % groups * p.groupCols;
+          runUnit(p, o, args, laneAt(lane), unit / groups, col, minOf(colStop, col + p.groupCols), kBegin, kEnd,
+                  packed + (col - colStart) * blocks * kBlockK, p.groupCols * kBlockK);
+        }
+      });
+    }
+  }
+}
+
+template <class T>
+int64_t laneScratch(const Plan& p) {
   gemm::Carver carver = {nullptr, 0};
-  carver.take<T>(roundUp(minOf(p.m, kRoundRows), p.panel) * kBlockK);
-  carver.take<T>(roundUp(minOf(p.n, kRoundCols), kTileCols<T>) * kBlockK);
+  Lane<T>(p, carver);
   return carver.used;
 }
 
 template <class T>
-void runShared(const Plan& p, const MatmulArgs& args, const Operands<T>& o, Context& context) {
-  gemm::Carver carver = {static_cast<char*>(context.scratch()), 0};
-  const int64_t roundRows = kRoundRows / p.panel * p.panel;
-  T* packedA = carver.take<T>(roundUp(minOf(p.m, kRoundRows), p.panel) * kBlockK);
-  T* packedB = carver.take<T>(roundUp(minOf(p.n, kRoundCols), kTileCols<T>) * kBlockK);
-  // Panels of a and of b in one unit of work: a block and a group, halved until a small y makes about 16 units.
-  int64_t aPanels = kBlockRows / p.panel;
-  int64_t bPanels = kGroupPanels;
-  while (aPanels * bPanels > 1 &&
-         ceilDiv(p.m, aPanels * p.panel) * ceilDiv(p.n, bPanels * kTileCols<T>) < kLeastUnits) {
-    (aPanels > bPanels ? aPanels : bPanels) = ceilDiv(maxOf(aPanels, bPanels), 2);
-  }
-  const int64_t blockRows = aPanels * p.panel;
-  for (int64_t colStart = 0; colStart < p.n; colStart += kRoundCols) {
-    const int64_t cols = minOf(kRoundCols, p.n - colStart);
-    const int64_t colPanels = ceilDiv(cols, kTileCols<T>);
-    for (int64_t rowStart = 0; rowStart < p.m; rowStart += roundRows) {
-      const int64_t rows = minOf(roundRows, p.m - rowStart);
-      const int64_t rowPanels = ceilDiv(rows, p.panel);
-      for (int64_t k0 = 0; k0 < p.k; k0 += kBlockK) {
-        if (context.cancelled()) return;
-        const int64_t depth = minOf(kBlockK, p.k - k0);
-        context.parallel(rowPanels + colPanels, maxOf(1, (int64_t{1} << 16) / (depth * kTileCols<T>)),
-                         [&](int64_t begin, int64_t end, int) {
-                           for (int64_t i = begin; i < end; ++i) {
-                             if (i < rowPanels) {
-                               const int64_t row = i * p.panel;
-                               gemm::packPanel<T>(packedA + row * depth, p.panel, minOf(p.panel, rows - row), depth,
-                                                  o.a + (rowStart + row) * p.ars + k0 * p.acs, p.ars, p.acs);
-                             } else {
-                               const int64_t col = (i - rowPanels) * kTileCols<T>;
-                               gemm::packPanel<T>(packedB + col * depth, kTileCols<T>, minOf(kTileCols<T>, cols - col),
-                                                  depth, o.b + k0 * p.brs + (colStart + col) * p.bcs, p.bcs, p.brs);
-                             }
-                           }
-                         });
-        const int64_t rowBlocks = ceilDiv(rows, blockRows);
-        const int64_t groups = ceilDiv(colPanels, bPanels);
-        context.parallel(rowBlocks * groups, 1, [&](int64_t begin, int64_t end, int) {
-          for (int64_t unit = begin; unit < end; ++unit) {
-            const int64_t row = unit / groups * blockRows;
-            const int64_t rowEnd = minOf(rows, row + blockRows);
-            const int64_t panelEnd = minOf(colPanels, (unit % groups + 1) * bPanels);
-            for (int64_t panel = unit % groups * bPanels; panel < panelEnd; ++panel) {
-              const int64_t col = panel * kTileCols<T>;
-              sweepRows<T>(p, o, args, packedA + row * depth, rowStart + row, rowStart + rowEnd, packedB + col * depth,
-                           kTileCols<T>, colStart + col, minOf(kTileCols<T>, cols - col), k0, depth);
-            }
-          }
-        });
-      }
-    }
-  }
+int64_t sharedScratch(const Plan& p) {
+  return p.b == Plan::B::shared ? roundUp(roundCols<T>(p) * roundDepth<T>(p) * sizeof(T), 64) : 0;
 }
 
 template <class T>
 void matmulFloat(const MatmulArgs& args, Context& context) {
   const Plan p = makePlan<T>(args);
   if (p.m == 0 || p.n == 0 || p.batches == 0) return;
-  if (p.shared) {
-    for (int64_t batch = 0; batch < p.batches; ++batch) runShared<T>(p, args, atBatch<T>(p, args, batch), context);
+  char* const scratch = static_cast<char*>(context.scratch());
+  char* const ofLanes = scratch + sharedScratch<T>(p);
+  const int64_t perLane = laneScratch<T>(p);
+  const auto laneAt = [&](int lane) {
+    gemm::Carver carver = {ofLanes + lane * perLane, 0};
+    return Lane<T>(p, carver);
+  };
+  if (p.b == Plan::B::shared) {
+    for (int64_t batch = 0; batch < p.batches; ++batch) {
+      runShared<T>(p, args, atBatch<T>(p, args, batch), reinterpret_cast<T*>(scratch), laneAt, context);
+    }
     return;
   }
-  const int64_t units = p.batches * p.rowBlocks * p.colBlocks;
-  const int64_t unitWork = p.blockRows * minOf(p.blockCols, p.n) * maxOf(p.k, 1);
-  const int64_t perLane = unitScratch<T>(p);
+  const int64_t unitWork = p.blockPanels * gemm::kMaxRows * minOf(p.groupCols, p.n) * maxOf(p.k, 1);
+  const int64_t units = p.batches * p.rowBlocks * p.colGroups;
   context.parallel(units, maxOf(1, kGrainWork / unitWork), [&](int64_t begin, int64_t end, int lane) {
+    const Lane<T> own = laneAt(lane);
     for (int64_t unit = begin; unit < end && !context.cancelled(); ++unit) {
-      runUnit<T>(p, args, unit, static_cast<char*>(context.scratch()) + lane * perLane);
+      const int64_t col = unit % p.colGroups * p.groupCols;
+      const Operands<T> o = atBatch<T>(p, args, unit / p.colGroups / p.rowBlocks);
+      runUnit<T>(p, o, args, own, unit / p.colGroups % p.rowBlocks, col, minOf(p.n, col + p.groupCols), 0, p.k, nullptr,
+                 0);
     }
   });
 }
@@ -337,7 +418,7 @@ void matmulInteger(const MatmulArgs& args, Context& context) {
 template <class T>
 int64_t matmulScratchOf(const MatmulArgs& args, int lanes) {
   const Plan p = makePlan<T>(args);
-  return p.shared ? sharedScratch<T>(p) : unitScratch<T>(p) * lanes;
+  return sharedScratch<T>(p) + laneScratch<T>(p) * lanes;
 }
 
 }  // namespace

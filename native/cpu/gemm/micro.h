@@ -86,13 +86,38 @@ struct OffsetRows {
   }
 };
 
-// tile[ROWS][VECTORS vectors] = a b over one block of k. `a` is packed: a[k * ROWS + i].
-template <class T, int ROWS, int VECTORS, class Rows>
-void tileKernel(int64_t depth, const T* a, const T* b, Rows rows, T* tile) {
+// Where column k of a begins, and its rows. Packed: a[k * ROWS + i]. Strided: a matrix used in place, its strides in
+// bytes; every third row has a pointer of its own, the two after it are reached by index registers.
+template <class T, int ROWS>
+struct PackedColumns {
+  const T* a;
+  WL_INLINE T at(int i) const { return a[i]; }
+  WL_INLINE void next() { a += ROWS; }
+};
+template <class T, int ROWS>
+struct StridedColumns {
+  const char* starts[(ROWS + 2) / 3];
+  int64_t rowBytes, stepBytes;
+  WL_INLINE StridedColumns(const T* a, int64_t rowBytesOfA, int64_t stepBytesOfA)
+      : rowBytes(rowBytesOfA), stepBytes(stepBytesOfA) {
+#pragma GCC unroll 8
+    for (int g = 0; g < (ROWS + 2) / 3; ++g) starts[g] = reinterpret_cast<const char*>(a) + g * 3 * rowBytes;
+  }
+  WL_INLINE T at(int i) const { return *reinterpret_cast<const T*>(starts[i / 3] + (i % 3) * rowBytes); }
+  WL_INLINE void next() {
+#pragma GCC unroll 8
+    for (int g = 0; g < (ROWS + 2) / 3; ++g) starts[g] += stepBytes;
+  }
+};
+
+// y[ROWS][VECTORS vectors] = a b over one block of k, or y += with `add`. `partial` holds the chains summed so far; it
+// may be y when nothing is added.
+template <class T, int ROWS, int VECTORS, class Columns, class Rows>
+WL_INLINE void multiplyTile(int64_t depth, Columns a, const T* b, Rows rows, T* partial, T* y, int64_t ldy, bool add) {
   using V = VectorOf<T>;
   constexpr int lanes = kLanes<T>;
   int64_t k = 0;
-  do {
+  for (;;) {
     V acc[ROWS][VECTORS];
 #pragma GCC unroll 16
     for (int i = 0; i < ROWS; ++i) {
@@ -108,68 +133,93 @@ void tileKernel(int64_t depth, const T* a, const T* b, Rows rows, T* tile) {
       for (int j = 0; j < VECTORS; ++j) bv[j] = vload(row + j * lanes);
 #pragma GCC unroll 16
       for (int i = 0; i < ROWS; ++i) {
-        const V av = vset(a[i]);
+        const V av = vset(a.at(i));
 #pragma GCC unroll 8
         for (int j = 0; j < VECTORS; ++j) acc[i][j] = vfma(av, bv[j], acc[i][j]);
       }
-      a += ROWS;
+      a.next();
+    }
+    if (!first) {
+#pragma GCC unroll 16
+      for (int i = 0; i < ROWS; ++i) {
+#pragma GCC unroll 8
+        for (int j = 0; j < VECTORS; ++j) acc[i][j] = vload(partial + (i * VECTORS + j) * lanes) + acc[i][j];
+      }
+    }
+    if (k >= depth) {
+      if (add) {
+        const T* from = y;
+#pragma GCC unroll 16
+        for (int i = 0; i < ROWS; ++i, from += ldy) {
+#pragma GCC unroll 8
+          for (int j = 0; j < VECTORS; ++j) acc[i][j] = vload(from + j * lanes) + acc[i][j];
+        }
+      }
+#pragma GCC unroll 16
+      for (int i = 0; i < ROWS; ++i, y += ldy) {
+#pragma GCC unroll 8
+        for (int j = 0; j < VECTORS; ++j) vstore(y + j * lanes, acc[i][j]);
+      }
+      return;
     }
 #pragma GCC unroll 16
     for (int i = 0; i < ROWS; ++i) {
 #pragma GCC unroll 8
-      for (int j = 0; j < VECTORS; ++j) {
-        T* at = tile + (i * VECTORS + j) * lanes;
-        vstore(at, first ? acc[i][j] : vload(at) + acc[i][j]);
-      }
+      for (int j = 0; j < VECTORS; ++j) vstore(partial + (i * VECTORS + j) * lanes, acc[i][j]);
     }
-  } while (k < depth);
+  }
+}
+
+// tile[ROWS][VECTORS vectors] = a b over one block of k. `a` is packed: a[k * ROWS + i].
+template <class T, int ROWS, int VECTORS, class Rows>
+void tileKernel(int64_t depth, const T* a, const T* b, Rows rows, T* tile) {
+  multiplyTile<T, ROWS, VECTORS>(depth, PackedColumns<T, ROWS>{a}, b, rows, tile, tile, VECTORS * kLanes<T>, false);
+}
+
+// y = a b over one block of k, or y += a b, with both operands in place: a's strides in bytes, b's and y's rows ldb and
+// ldy apart. y's rows hold VECTORS whole vectors.
+template <class T, int ROWS, int VECTORS>
+void productKernel(int64_t depth, const T* a, int64_t rowBytes, int64_t stepBytes, const T* b, int64_t ldb, T* y,
+                   int64_t ldy, bool add) {
+  alignas(64) T partial[ROWS * VECTORS * kLanes<T>];
+  multiplyTile<T, ROWS, VECTORS>(depth, StridedColumns<T, ROWS>(a, rowBytes, stepBytes), b, StridedRows{ldb}, partial,
+                                 y, ldy, add);
 }
 
 template <class T, class Rows>
 using TileKernel = void (*)(int64_t depth, const T* a, const T* b, Rows rows, T* tile);
 
-template <class T, class Rows, int VECTORS>
-TileKernel<T, Rows> tileKernelOfRows(int rows) {
-  switch (rows) {
-    case 1:
-      return tileKernel<T, 1, VECTORS, Rows>;
-    case 2:
-      return tileKernel<T, 2, VECTORS, Rows>;
-    case 3:
-      return tileKernel<T, 3, VECTORS, Rows>;
-    case 4:
-      return tileKernel<T, 4, VECTORS, Rows>;
-#if WL_ISA_LEVEL >= 1
-    case 5:
-      return tileKernel<T, 5, VECTORS, Rows>;
-    case 6:
-      return tileKernel<T, 6, VECTORS, Rows>;
-#endif
-#if WL_ISA_LEVEL >= 2
-    case 7:
-      return tileKernel<T, 7, VECTORS, Rows>;
-    case 8:
-      return tileKernel<T, 8, VECTORS, Rows>;
-    case 9:
-      return tileKernel<T, 9, VECTORS, Rows>;
-    case 10:
-      return tileKernel<T, 10, VECTORS, Rows>;
-    case 11:
-      return tileKernel<T, 11, VECTORS, Rows>;
-    case 12:
-      return tileKernel<T, 12, VECTORS, Rows>;
-#endif
-    default:
-      return nullptr;
-  }
+template <class T, class Rows, int VECTORS, int... I>
+TileKernel<T, Rows> tileKernelOfRows(int rows, std::integer_sequence<int, I...>) {
+  static constexpr TileKernel<T, Rows> kernels[] = {tileKernel<T, I + 1, VECTORS, Rows>...};
+  return kernels[rows - 1];
 }
 
 // The kernel for a panel of 1 to kMaxRows rows and 1 or 2 vectors, or of 1 row and kWideVectors. The tile's row pitch
 // is vectors * lanes.
 template <class T, class Rows>
 TileKernel<T, Rows> chooseTileKernel(int rows, int vectors) {
+  constexpr auto all = std::make_integer_sequence<int, kMaxRows>();
   if (vectors == kWideVectors) return tileKernel<T, 1, kWideVectors, Rows>;
-  return vectors == 1 ? tileKernelOfRows<T, Rows, 1>(rows) : tileKernelOfRows<T, Rows, 2>(rows);
+  return vectors == 1 ? tileKernelOfRows<T, Rows, 1>(rows, all) : tileKernelOfRows<T, Rows, kVectors>(rows, all);
+}
+
+template <class T>
+using ProductKernel = void (*)(int64_t depth, const T* a, int64_t rowBytes, int64_t stepBytes, const T* b, int64_t ldb,
+                               T* y, int64_t ldy, bool add);
+
+template <class T, int VECTORS, int... I>
+ProductKernel<T> productKernelOfRows(int rows, std::integer_sequence<int, I...>) {
+  static constexpr ProductKernel<T> kernels[] = {productKernel<T, I + 1, VECTORS>...};
+  return kernels[rows - 1];
+}
+
+// The kernel in place for 1 to kMaxRows rows and 1 or 2 vectors, or 1 row and kWideVectors.
+template <class T>
+ProductKernel<T> chooseProductKernel(int rows, int vectors) {
+  constexpr auto all = std::make_integer_sequence<int, kMaxRows>();
+  if (vectors == kWideVectors) return productKernel<T, 1, kWideVectors>;
+  return vectors == 1 ? productKernelOfRows<T, 1>(rows, all) : productKernelOfRows<T, kVectors>(rows, all);
 }
 
 }  // namespace gemm

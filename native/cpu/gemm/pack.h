@@ -40,8 +40,7 @@ void packPanel(T* dst, int64_t width, int64_t count, int64_t depth, const T* src
       T* to = dst + k * width;
       int64_t i = 0;
       for (; i + lanes <= count; i += lanes) vstore(to + i, vload(from + i));
-      for (; i < count; ++i) to[i] = from[i];
-      for (; i < width; ++i) to[i] = T(0);
+      for (; i < width; i += lanes) storePart(to + i, loadPart(from + i, maxOf(0, count - i)), width - i);
     }
     return;
   }
