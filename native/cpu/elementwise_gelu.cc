@@ -10,34 +10,6 @@
 #include "cpu/gelu.h"
 // clang-format on
 
-namespace {
-
-struct GeluBackward {
-  static constexpr bool kMask = false;
-  template <class V>
-  WL_INLINE static V apply(V g, V x) {
-    const V e = vgaussian(x);
-    return g * (vnormalCdf(x, e) + x * e * static_cast<std::remove_reference_t<decltype(x[0])> >(kInvSqrt2Pi));
-  }
-};
-
-struct GeluTanhBackward {
-  static constexpr bool kMask = false;
-  template <class V>
-  WL_INLINE static V apply(V g, V x) {
-    using T = std::remove_cv_t<std::remove_reference_t<decltype(x[0])> >;
-    const V e = vtanhExp(x);
-    const V one = V{} + 1;
-    const V s = (x < 0 ? e : one) / (one + e);
-    // Far out e is 0 while x^3 overflows; bounded, the product is the 0 that it tends to.
-    const V b = vmin(vmax(x, vset(T{-100})), vset(T{100}));
-    const V slope = static_cast<T>(kSqrt8OverPi) + static_cast<T>(3 * kSqrt8OverPi * kCubic) * b * b;
-    return g * (s + b * slope * (e / ((one + e) * (one + e))));
-  }
-};
-
-}  // namespace
-
 namespace ops {
 
 void gelu(const UnaryArgs& args, Context& context) {

@@ -177,6 +177,17 @@ WL_INLINE vdouble vfma(vdouble a, vdouble b, vdouble c) {
 #endif
 }
 
+// a * b + c rounded once on every instruction set: for the low parts of products, which a second rounding would
+// destroy.
+WL_INLINE vfloat vfmaExact(vfloat a, vfloat b, vfloat c) {
+#if WL_ISA_LEVEL > 0
+  return vfma(a, b, c);
+#else
+  // Products of floats are exact in float64.
+  return vnarrow(vwidenLow(a) * vwidenLow(b) + vwidenLow(c), vwidenHigh(a) * vwidenHigh(b) + vwidenHigh(c));
+#endif
+}
+
 // The larger or smaller lane; NaN where either is NaN.
 template <class V>
 WL_INLINE V vmax(V a, V b) {
@@ -186,6 +197,10 @@ template <class V>
 WL_INLINE V vmin(V a, V b) {
   return ((a < b) | (a != a)) ? a : b;
 }
+
+// x held within [low, high]; a NaN stays one. In this order of operands each is one instruction on x86.
+WL_INLINE vfloat vatLeast(vfloat x, float low) { return vset(low) > x ? vset(low) : x; }
+WL_INLINE vfloat vatMost(vfloat x, float high) { return vset(high) < x ? vset(high) : x; }
 
 WL_INLINE vfloat vabs(vfloat x) { return vbits<vfloat>(vbits<vint32>(x) & 0x7fffffff); }
 WL_INLINE vdouble vabs(vdouble x) { return vbits<vdouble>(vbits<vint64>(x) & INT64_MAX); }
@@ -244,131 +259,4 @@ WL_INLINE T vminAcross(VectorOf<T> v) {
   return best;
 }
 
-// ---- functions: float32 by polynomial, float64 by the C library, lane for lane ----
-
-// x * 2^n for n in [-252, 254], exact up to the one rounding of a subnormal result.
-WL_INLINE vfloat vscale2(vfloat x, vint32 n) {
-#if WL_ISA_LEVEL == 2
-  // maskz: the plain intrinsic of g++ 12 reads an undefined register and warns.
-  return _mm512_maskz_scalef_ps(0xffff, x, __builtin_convertvector(n, vfloat));
-#else
-  const vint32 half = n >> 1;
-  return x * vbits<vfloat>((half + 127) << 23) * vbits<vfloat>((n - half + 127) << 23);
-#endif
-}
-
-// e^(x + low), within 1.5 ulp, where low is what x lost by rounding. Range reduction after Cody and Waite; coefficients
-// of Cephes' expf (Moshier).
-WL_INLINE vfloat vexpSum(vfloat x, vfloat low) {
-  // Beyond these the result is infinite or 0 anyhow; NaN passes.
-  const vfloat bounded = vmin(vmax(x, vset(-104.0f)), vset(89.0f));
-  // Adding 1.5 * 2^23 rounds to an integer and leaves it in the low bits.
-  const vfloat shifted = bounded * 1.44269504088896341f + 12582912.0f;
-  const vint32 n = vbits<vint32>(shifted) - 0x4b400000;
-  const vfloat nf = shifted - 12582912.0f;
-  vfloat r = vfma(nf, vset(-0.693359375f), bounded);
-  r = vfma(nf, vset(2.12194440e-4f), r) + low;
-  vfloat p = vset(1.9875691500e-4f);
-  p = vfma(p, r, vset(1.3981999507e-3f));
-  p = vfma(p, r, vset(8.3334519073e-3f));
-  p = vfma(p, r, vset(4.1665795894e-2f));
-  p = vfma(p, r, vset(1.6666665459e-1f));
-  p = vfma(p, r, vset(5.0000001201e-1f));
-  p = vfma(p, r * r, r) + 1.0f;
-  // For a NaN the bits above are no exponent: keep the scale harmless.
-  return vscale2(p, x != x ? vint32{} : n);
-}
-
-WL_INLINE vfloat vexp(vfloat x) { return vexpSum(x, vfloat{}); }
-
-// Natural logarithm, within 1.5 ulp; log(0) = -inf, of a negative NaN. Coefficients of Cephes' logf (Moshier).
-WL_INLINE vfloat vlog(vfloat x) {
-  const vint32 tiny = x < 1.17549435e-38f;
-  const vfloat scaled = tiny ? x * 33554432.0f : x;  // subnormals by 2^25
-  vint32 bits = vbits<vint32>(scaled);
-  // Take the mantissa into [sqrt(1/2), sqrt(2)).
-  const vint32 offset = bits - 0x3f3504f3;
-  vint32 e = offset >> 23;
-  bits = (offset & 0x007fffff) + 0x3f3504f3;
-  const vfloat f = vbits<vfloat>(bits) - 1.0f;
-  e = tiny ? e - 25 : e;
-  const vfloat ef = __builtin_convertvector(e, vfloat);
-  const vfloat z = f * f;
-  vfloat p = vset(7.0376836292e-2f);
-  p = vfma(p, f, vset(-1.1514610310e-1f));
-  p = vfma(p, f, vset(1.1676998740e-1f));
-  p = vfma(p, f, vset(-1.2420140846e-1f));
-  p = vfma(p, f, vset(1.4249322787e-1f));
-  p = vfma(p, f, vset(-1.6668057665e-1f));
-  p = vfma(p, f, vset(2.0000714765e-1f));
-  p = vfma(p, f, vset(-2.4999993993e-1f));
-  p = vfma(p, f, vset(3.3333331174e-1f));
-  vfloat y = p * f * z;
-  y = vfma(ef, vset(-2.12194440e-4f), y);
-  y = vfma(z, vset(-0.5f), y);
-  vfloat result = vfma(ef, vset(0.693359375f), f + y);
-  const float infinity = __builtin_inff();
-  result = x == infinity ? x : result;
-  result = x == 0.0f ? vset(-infinity) : result;
-  return ((x < 0.0f) | (x != x)) ? vset(__builtin_nanf("")) : result;
-}
-
-// Hyperbolic tangent, within 2 ulp: an odd polynomial near 0 (Cephes' tanhf), 1 - 2 / (e^2|x| + 1) elsewhere.
-WL_INLINE vfloat vtanh(vfloat x) {
-  const vfloat a = vabs(x);
-  const vfloat far = 1.0f - 2.0f / (vexp(a + a) + 1.0f);
-  const vfloat z = x * x;
-  vfloat p = vset(-5.70498872745e-3f);
-  p = vfma(p, z, vset(2.06390887954e-2f));
-  p = vfma(p, z, vset(-5.37397155531e-2f));
-  p = vfma(p, z, vset(1.33314422036e-1f));
-  p = vfma(p, z, vset(-3.33332819422e-1f));
-  const vfloat near = vfma(p * z, x, x);
-  return vcopysign(a < 0.625f ? near : far, x);  // of -0 too
-}
-
-// 1 / (1 + e^-x), within 2.5 ulp in both tails: only e^-|x| is formed, so nothing overflows or cancels.
-WL_INLINE vfloat vsigmoid(vfloat x) {
-  const vfloat e = vexp(-vabs(x));
-  return (x < 0.0f ? e : vset(1.0f)) / (1.0f + e);
-}
-
-// Error function, within 2 ulp. Polynomials after N. Juffa: odd near 0, 1 - e^q(|x|) elsewhere.
-WL_INLINE vfloat verf(vfloat x) {
-  const vfloat a = vmin(vabs(x), vset(4.0f));  // erf(4) rounds to 1
-  const vfloat s = x * x;
-  vfloat near = vset(-5.96761703e-4f);
-  near = vfma(near, s, vset(4.99119423e-3f));
-  near = vfma(near, s, vset(-2.67681349e-2f));
-  near = vfma(near, s, vset(1.12819925e-1f));
-  near = vfma(near, s, vset(-3.76125336e-1f));
-  near = vfma(near, s, vset(1.28379166e-1f));
-  near = vfma(near, x, x);
-  const vfloat t = a * a;
-  vfloat q = vfma(vset(-1.72853470e-5f), a, vset(3.83197126e-4f));
-  const vfloat u = vfma(vset(-3.88396438e-3f), a, vset(2.42546219e-2f));
-  q = vfma(q, t, u);
-  q = vfma(q, a, vset(-1.06777877e-1f));
-  q = vfma(q, a, vset(-6.34846687e-1f));
-  q = vfma(q, a, vset(-1.28717512e-1f));
-  q = vfma(q, a, -a);
-  const vfloat far = vcopysign(1.0f - vexp(q), x);
-  return vabs(x) < 0.927734375f ? near : far;
-}
-
-#define WL_BY_LANE(name, function)                                \
-  WL_INLINE vdouble name(vdouble x) {                             \
-    vdouble y{};                                                  \
-    for (int i = 0; i < kDoubleLanes; ++i) y[i] = function(x[i]); \
-    return y;                                                     \
-  }
-WL_BY_LANE(vexp, __builtin_exp)
-WL_BY_LANE(vlog, __builtin_log)
-WL_BY_LANE(vtanh, __builtin_tanh)
-WL_BY_LANE(verf, __builtin_erf)
-WL_BY_LANE(verfc, __builtin_erfc)
-#undef WL_BY_LANE
-WL_INLINE vdouble vsigmoid(vdouble x) {
-  const vdouble e = vexp(-vabs(x));
-  return (x < 0.0 ? e : vset(1.0)) / (1.0 + e);
-}
+#include "cpu/functions.h"
