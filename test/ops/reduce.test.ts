@@ -26,6 +26,7 @@ const full = [
   sample([2, 4097], 1),
   sample([4097, 2], 0),
   sample([3, 5, 129], [0, 2]),
+  sample([37, 5, 132], [0, 2]),
 ];
 const empty = [sample([0]), sample([3, 0], 1), sample([0, 3], 1)];
 const long = [sample([70_001]), sample([257, 513], 0)];

@@ -25,6 +25,28 @@ __device__ inline void copyAsyncOrZero(float* shared, const float* global) {
   asm volatile("cp.async.ca.shared.global [%0], [%1], 4, %2;" ::"r"(to), "l"(global), "r"(bytes) : "memory");
 }
 
+// 4 bytes from base + offset * 4 to `shared` + kShift, or zeros where `have` lacks a bit of `want`: then nothing is
+// read, and the address may be any. Few instructions, for copies of which a thread makes many.
+template <int kShift>
+__device__ inline void copyAsyncWhere(uint32_t shared, const float* base, int offset, uint32_t have, uint32_t want) {
+  asm volatile(
+      "{\n\t"
+      ".reg .pred none;\n\t"
+      ".reg .b32 both;\n\t"
+      ".reg .b64 from;\n\t"
+      "mad.wide.s32 from, %2, 4, %1;\n\t"
+      "and.b32 both, %3, %4;\n\t"
+      "setp.ne.b32 none, both, %4;\n\t"
+      "cp.async.ca.shared.global [%0 + %5], [from], 4, none;\n\t"
+      "}" ::"r"(shared),
+      "l"(base), "r"(offset), "r"(have), "r"(want), "n"(kShift)
+      : "memory");
+}
+
+__device__ inline uint32_t sharedAddress(const float* shared) {
+  return static_cast<uint32_t>(__cvta_generic_to_shared(shared));
+}
+
 // Closes a group of copies; an empty one counts too.
 __device__ inline void commitCopies() { asm volatile("cp.async.commit_group;" ::: "memory"); }
 

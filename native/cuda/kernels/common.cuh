@@ -9,6 +9,7 @@
 namespace warploom::cuda {
 
 constexpr int kWarp = 32;
+constexpr unsigned kAllLanes = 0xffffffffu;
 
 // N values that move in one instruction; the address must be a multiple of their size together.
 template <class T, int N>

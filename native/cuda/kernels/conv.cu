@@ -65,7 +65,8 @@ __device__ inline void convTile(const ConvArgs& args) {
                               args.h.source,
                               args.w.source,
                               correlation,
-                              false};
+                              false,
+                              !tapsFitBits(correlation.h.taps, correlation.w.taps)};
   const WeightSource weights = {args.weights + static_cast<int64_t>(group) * args.outputs * args.channels * taps,
                                 args.backward != 0 ? taps : args.channels * taps,
                                 args.backward != 0 ? args.outputs * taps : taps,

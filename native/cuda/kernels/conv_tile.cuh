@@ -4,6 +4,7 @@
 #pragma once
 
 #include "cuda/conv_args.h"
+#include "cuda/kernels/conv_bits.cuh"
 #include "cuda/kernels/gemm_tile.cuh"
 
 namespace warploom::cuda {
@@ -19,10 +20,20 @@ struct Correlation {
       : h(convPhase(args.h, args.backward != 0, phaseH)), w(convPhase(args.w, args.backward != 0, phaseW)) {
     pixels = args.images * h.lines * w.lines;
     depth = args.channels * h.taps * w.taps;
-    byPlane = fastDivide(max(1, h.lines * w.lines));
-    byWidth = fastDivide(max(1, w.lines));
-    byTaps = fastDivide(max(1, h.taps * w.taps));
-    byTapsW = fastDivide(max(1, w.taps));
+    // A lane works out one of the four for all.
+    const int part = static_cast<int>(threadIdx.x) % 4;
+    const int lines = part == 0 ? h.lines * w.lines : w.lines, taps = part == 2 ? h.taps * w.taps : w.taps;
+    const FastDivide mine = fastDivide(max(1, part < 2 ? lines : taps));
+    byPlane = ofLane(mine, 0);
+    byWidth = ofLane(mine, 1);
+    byTaps = ofLane(mine, 2);
+    byTapsW = ofLane(mine, 3);
+  }
+
+ private:
+  static __device__ FastDivide ofLane(FastDivide by, int lane) {
+    return {__shfl_sync(kAllLanes, by.divisor, lane), __shfl_sync(kAllLanes, by.multiplier, lane),
+            __shfl_sync(kAllLanes, by.shift, lane)};
   }
 };
 
@@ -36,42 +47,65 @@ struct Pixel {
   }
 };
 
-// What pixels read. Lanes take neighbouring pixels: they lie side by side where the stride is 1.
+// What pixels read. Lanes take neighbouring pixels: they lie side by side where the stride is 1. All lanes of a warp
+// ask for the same k, so each works one out for all.
 struct PixelSource {
-  static constexpr bool kAlongDepth = false, kHoles = true, kVector = false, kKeepsLines = true;
+  static constexpr bool kAlongDepth = false, kHoles = true, kVector = false, kKeepsLines = true, kSharesDepths = true;
   const float* origin;  // of the group
   int64_t image;
   int height, width;
   const Correlation& of;
   bool vector;
+  bool exact;  // too many taps for bits
 
   struct Line {
     const float* at;
-    int row, column;
+    uint32_t have;  // bits of the rows and columns of taps that are inside
   };
   __device__ Line line(int i) const {
+    const Place first = place(i);
+    return {first.at, tapsInside(first.row, of.h.tapStep, of.h.taps, height) |
+                          tapsInside(first.column, of.w.tapStep, of.w.taps, width) << of.h.taps};
+  }
+  struct Depth {
+    int offset;
+    uint32_t want;  // the bits of its row and its column, or beyond the last k one that no line has
+  };
+  __device__ Depth depth(int k, int kEnd) const {
+    const Pixel tap(k, of.byTaps, of.byTapsW);  // its image is the source channel
+    return {(tap.image * height + tap.row * of.h.tapStep) * width + tap.column * of.w.tapStep,
+            k < kEnd ? tapBits(tap.row, tap.column, of.h.taps) : 1u << 31};
+  }
+  // The depth that a lane has worked out.
+  __device__ static Depth ofLane(Depth depth, int lane) {
+    return {__shfl_sync(kAllLanes, depth.offset, lane), __shfl_sync(kAllLanes, depth.want, lane)};
+  }
+  template <int kShift>
+  __device__ static void copy(uint32_t shared, Line line, Depth depth) {
+    copyAsyncWhere<kShift>(shared, line.at, depth.offset, line.have, depth.want);
+  }
+
+  struct Place {
+    const float* at;
+    int row, column;
+  };
+  __device__ Place place(int i) const {
     const Pixel pixel(min(i, of.pixels - 1), of.byPlane, of.byWidth);
     const int row = of.h.origin + pixel.row * of.h.lineStep, column = of.w.origin + pixel.column * of.w.lineStep;
     return {origin + pixel.image * image + (static_cast<int64_t>(row) * width + column), row, column};
   }
-  struct Depth {
-    int offset, down, right;
-  };
-  __device__ Depth depth(int k) const {
-    const Pixel tap(k, of.byTaps, of.byTapsW);  // its image is the source channel
+  __device__ const float* at(Place place, int k) const {
+    const Pixel tap(k, of.byTaps, of.byTapsW);
     const int down = tap.row * of.h.tapStep, right = tap.column * of.w.tapStep;
-    return {tap.image * (height * width) + down * width + right, down, right};
-  }
-  __device__ const float* at(Line line, Depth depth) const {
-    const bool inside = static_cast<unsigned>(line.row + depth.down) < static_cast<unsigned>(height) &&
-                        static_cast<unsigned>(line.column + depth.right) < static_cast<unsigned>(width);
-    return inside ? line.at + depth.offset : nullptr;
+    const bool inside = static_cast<unsigned>(place.row + down) < static_cast<unsigned>(height) &&
+                        static_cast<unsigned>(place.column + right) < static_cast<unsigned>(width);
+    return inside ? place.at + ((tap.image * height + down) * width + right) : nullptr;
   }
 };
 
 // The weights of an output channel. The taps of one source channel lie side by side.
 struct WeightSource {
-  static constexpr bool kAlongDepth = true, kHoles = false, kVector = false, kKeepsLines = false;
+  static constexpr bool kAlongDepth = true, kHoles = false, kVector = false, kKeepsLines = true, kSharesDepths = false;
   const float* origin;  // of the group
   int lineStride, channelStride, kernelWidth;
   int last;
@@ -80,13 +114,13 @@ struct WeightSource {
 
   using Line = int;
   __device__ Line line(int i) const { return min(i, last) * lineStride; }
-  using Depth = const float*;
+  using Depth = int;
   __device__ Depth depth(int k) const {
     const Pixel tap(k, of.byTaps, of.byTapsW);
-    return origin + tap.image * channelStride + (of.h.firstTap + tap.row * of.h.tapSkips) * kernelWidth +
+    return tap.image * channelStride + (of.h.firstTap + tap.row * of.h.tapSkips) * kernelWidth +
            (of.w.firstTap + tap.column * of.w.tapSkips);
   }
-  __device__ const float* at(Line line, Depth depth) const { return depth + line; }
+  __device__ const float* at(Line line, Depth depth) const { return origin + (depth + line); }
 };
 
 struct PixelStore {

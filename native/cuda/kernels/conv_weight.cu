@@ -6,6 +6,7 @@
 // exchanged of dw, and all its k or, for partial sums, its share of them; gemm_tile.cuh says what warps and threads
 // own. Partial sums are added by conv_f32_combine.
 #include "cuda/conv_args.h"
+#include "cuda/kernels/conv_bits.cuh"
 #include "cuda/kernels/gemm_tile.cuh"
 
 namespace warploom::cuda {
@@ -17,7 +18,7 @@ using Short128x16 = GemmTile<128, 16, 16, 4, 4, 3>;
 
 // g's pixels of an output channel, side by side in memory.
 struct GradSource {
-  static constexpr bool kAlongDepth = true, kHoles = false, kVector = false, kKeepsLines = false;
+  static constexpr bool kAlongDepth = true, kHoles = false, kVector = false, kKeepsLines = false, kSharesDepths = false;
   const float* origin;  // of the group
   const ConvWeightArgs& args;
   bool vector;
@@ -34,38 +35,64 @@ struct GradSource {
 
 // What taps (source channel, tap row, tap column) meet at a pixel of g.
 struct TapSource {
-  static constexpr bool kAlongDepth = true, kHoles = true, kVector = false, kKeepsLines = true;
+  static constexpr bool kAlongDepth = true, kHoles = true, kVector = false, kKeepsLines = true, kSharesDepths = false;
   const float* origin;  // of the group
   const ConvWeightArgs& args;
   bool vector;
+  bool exact;  // too many taps for bits
 
-  struct Line {
-    int offset;
-    int place;  // tap row * dilation in the upper half, tap column * dilation in the lower
+  struct Tap {
+    int channel, row, column;
   };
-  __device__ Line line(int i) const {
+  __device__ Tap tapOf(int i) const {
     const int tap = min(i, args.channels * static_cast<int>(args.byTaps.divisor) - 1);
     const int channel = args.byTaps.quotient(tap), inKernel = tap - channel * static_cast<int>(args.byTaps.divisor);
-    const int kh = args.byKernel.quotient(inKernel), kw = inKernel - kh * static_cast<int>(args.byKernel.divisor);
-    const int down = kh * args.h.dilation, right = kw * args.w.dilation;
-    return {(channel * args.h.source + down) * args.w.source + right, down << 16 | right};
+    const int row = args.byKernel.quotient(inKernel);
+    return {channel, row, inKernel - row * static_cast<int>(args.byKernel.divisor)};
   }
-  struct Depth {
-    const float* at;
+  struct Pixel {
+    const float* at;  // of the first tap
     int row, column;
   };
-  __device__ Depth depth(int k) const {
+  __device__ Pixel pixelOf(int k) const {
     const int image = args.byPlane.quotient(k), inPlane = k - image * static_cast<int>(args.byPlane.divisor);
     const int r = args.byWidth.quotient(inPlane), q = inPlane - r * static_cast<int>(args.byWidth.divisor);
     const int row = r * args.h.stride - args.h.pad, column = q * args.w.stride - args.w.pad;
     const int64_t images = static_cast<int64_t>(image) * args.groups * args.channels * args.h.source;
     return {origin + ((images + row) * args.w.source + column), row, column};
   }
-  __device__ const float* at(Line line, Depth depth) const {
-    const bool inside =
-        static_cast<unsigned>(depth.row + (line.place >> 16)) < static_cast<unsigned>(args.h.source) &&
-        static_cast<unsigned>(depth.column + (line.place & 0xffff)) < static_cast<unsigned>(args.w.source);
-    return inside ? depth.at + line.offset : nullptr;
+
+  struct Line {
+    int offset;
+    uint32_t want;  // the bits of its row and its column
+  };
+  __device__ Line line(int i) const {
+    const Tap tap = tapOf(i);
+    return {(tap.channel * args.h.source + tap.row * args.h.dilation) * args.w.source + tap.column * args.w.dilation,
+            tapBits(tap.row, tap.column, args.h.kernel)};
+  }
+  struct Depth {
+    const float* at;
+    uint32_t have;  // bits of the rows and columns of taps that are inside
+  };
+  __device__ Depth depth(int k) const {
+    const Pixel pixel = pixelOf(k);
+    return {pixel.at, tapsInside(pixel.row, args.h.dilation, args.h.kernel, args.h.source) |
+                          tapsInside(pixel.column, args.w.dilation, args.w.kernel, args.w.source) << args.h.kernel};
+  }
+  template <int kShift>
+  __device__ static void copy(uint32_t shared, Line line, Depth depth) {
+    copyAsyncWhere<kShift>(shared, depth.at, line.offset, depth.have, line.want);
+  }
+
+  using Place = Tap;
+  __device__ Place place(int i) const { return tapOf(i); }
+  __device__ const float* at(Place tap, int k) const {
+    const Pixel pixel = pixelOf(k);
+    const int down = tap.row * args.h.dilation, right = tap.column * args.w.dilation;
+    const bool inside = static_cast<unsigned>(pixel.row + down) < static_cast<unsigned>(args.h.source) &&
+                        static_cast<unsigned>(pixel.column + right) < static_cast<unsigned>(args.w.source);
+    return inside ? pixel.at + ((tap.channel * args.h.source + down) * args.w.source + right) : nullptr;
   }
 };
 
@@ -122,7 +149,7 @@ __device__ inline void convWeightTile(const ConvWeightArgs& args) {
   const WeightStore<Exchanged> store = {dw + group * perGroup, args.outputs, taps, args.vectorStore != 0};
   const GradSource g = {args.g + static_cast<int64_t>(group) * args.outputs * args.byPlane.divisor, args, false};
   const TapSource x = {args.x + static_cast<int64_t>(group) * args.channels * args.h.source * args.w.source, args,
-                       false};
+                       false, !tapsFitBits(args.h.kernel, args.w.kernel)};
   const int64_t length = static_cast<int64_t>(args.segments) * args.segment, begin = share * length;
   const int kBegin = static_cast<int>(begin);
   const int kEnd =

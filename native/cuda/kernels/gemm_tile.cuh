@@ -52,6 +52,8 @@
 // launch in the order of the segments.
 #pragma once
 
+#include <type_traits>
+
 #include "cuda/gemm_args.h"
 #include "cuda/kernels/async_copy.cuh"
 #include "cuda/kernels/common.cuh"
@@ -83,7 +85,8 @@ using Tile128x4 = GemmTile<128, 4, 32, 4, 1, 2>;
 // A matrix, or what strides make of one. Offsets within a tile fit 32 bits (the chooser sees to that).
 template <bool AlongDepth>
 struct DenseSource {
-  static constexpr bool kAlongDepth = AlongDepth, kHoles = false, kVector = !AlongDepth, kKeepsLines = false;
+  static constexpr bool kAlongDepth = AlongDepth, kHoles = false, kVector = !AlongDepth, kKeepsLines = false,
+                        kSharesDepths = false;
   const float* origin;  // of line `first`
   int64_t depthStride;
   int lineStride;
@@ -97,6 +100,15 @@ struct DenseSource {
   __device__ Depth depth(int k) const { return origin + k * depthStride; }
   __device__ const float* at(Line line, Depth depth) const { return depth + line; }
 };
+
+// Calls use(0), use(1) ... use(N - 1), each with a number that is a constant (a type of static value).
+template <int N, class Use>
+__device__ inline void unrolled(Use use) {
+  if constexpr (N > 0) {
+    unrolled<N - 1>(use);
+    use(std::integral_constant<int, N - 1>{});
+  }
+}
 
 // How a block of `Threads` fills shared tiles [Depth][Lines] from a source. Rows of the tile are padded so that lanes
 // that lie along k write to different banks.
@@ -130,12 +142,26 @@ class TileFill {
     // As if both came from elsewhere: else the compiler gives every address registers of its own, advanced at each
     // step.
     asm volatile("" : "+r"(k0), "+r"(line_));
-    if constexpr (Source::kAlongDepth) {
+    if constexpr (Source::kHoles) {
+      if (source_.exact) return startExact(tile, k0, kEnd, beyond);
+    }
+    if constexpr (Source::kSharesDepths) {
+      startShared(tile, k0, kEnd);
+    } else if constexpr (Source::kAlongDepth) {
       const int k = k0 + k_;
       if (k < kEnd) {
         const typename Source::Depth depth = source_.depth(k);
+        if constexpr (Source::kHoles) {
+          const uint32_t to = sharedAddress(tile + k_ * kPitch + line_);
+          unrolled<kLines>([&](auto i) {
+            constexpr int kLine = decltype(i)::value;
+            source_.template copy<kLine * kLineStep * 4>(to, lineAt(kLine), depth);
+          });
+        } else {
 #pragma unroll
-        for (int i = 0; i < kLines; ++i) copyOne(tile + k_ * kPitch + line_ + i * kLineStep, lineAt(i), depth);
+          for (int i = 0; i < kLines; ++i)
+            copyAsync<4>(tile + k_ * kPitch + line_ + i * kLineStep, source_.at(lineAt(i), depth));
+        }
       } else {
 #pragma unroll
         for (int i = 0; i < kLines; ++i) tile[k_ * kPitch + line_ + i * kLineStep] = beyond;
@@ -161,7 +187,7 @@ class TileFill {
         if (k < kEnd) {
           const typename Source::Depth depth = source_.depth(k);
 #pragma unroll
-          for (int i = 0; i < kLines; ++i) copyOne(to + i * kLineStep, lineAt(i), depth);
+          for (int i = 0; i < kLines; ++i) copyAsync<4>(to + i * kLineStep, source_.at(lineAt(i), depth));
         } else {
 #pragma unroll
           for (int i = 0; i < kLines; ++i) to[i * kLineStep] = beyond;
@@ -171,6 +197,38 @@ class TileFill {
   }
 
  private:
+  // Where all lanes of a warp take the same k. Beyond kEnd the source copies zeros.
+  __device__ void startShared(float* tile, int k0, int kEnd) const {
+    static_assert(Lines % kWarp == 0 && Depth <= kWarp, "a warp's k's have a lane each");
+    const typename Source::Depth mine = source_.depth(k0 + static_cast<int>(threadIdx.x) % kWarp, kEnd);
+    const uint32_t to = sharedAddress(tile + k_ * kPitch + line_);
+    unrolled<Depth / kDepthStep>([&](auto step) {
+      constexpr int kAt = decltype(step)::value * kDepthStep;
+      const typename Source::Depth depth = source_.ofLane(mine, k_ + kAt);
+      unrolled<kLines>([&](auto i) {
+        constexpr int kLine = decltype(i)::value;
+        source_.template copy<(kAt * kPitch + kLine * kLineStep) * 4>(to, lineAt(kLine), depth);
+      });
+    });
+  }
+
+  // Where the source has no bits for its holes.
+  __device__ void startExact(float* tile, int k0, int kEnd, float beyond) const {
+#pragma unroll 1
+    for (int line = line_; line < Lines; line += kLineStep) {
+      const typename Source::Place place = source_.place(line0_ + line);
+#pragma unroll 1
+      for (int k = k_; k < Depth; k += Source::kAlongDepth ? Depth : kDepthStep) {
+        float* to = tile + k * kPitch + line;
+        if (k0 + k < kEnd) {
+          copyAsyncOrZero(to, source_.at(place, k0 + k));
+        } else {
+          *to = beyond;
+        }
+      }
+    }
+  }
+
   static constexpr int kWarps = Threads / kWarp;
   // Across lines, a thread's k's lie kDepthStep apart.
   static constexpr int kDepthStep = Threads > Lines ? Threads / Lines : 1;
@@ -191,15 +249,6 @@ class TileFill {
       return kept_[i];
     } else {
       return source_.line(line0_ + line_ + i * kLineStep);
-    }
-  }
-
-  __device__ void copyOne(float* to, typename Source::Line line, typename Source::Depth depth) const {
-    const float* from = source_.at(line, depth);
-    if constexpr (Source::kHoles) {
-      copyAsyncOrZero(to, from);
-    } else {
-      copyAsync<4>(to, from);
     }
   }
 

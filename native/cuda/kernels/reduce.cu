@@ -9,6 +9,8 @@
 // sequence before they join its total, threads join pairwise, and long rows are cut into chunks whose results a second
 // launch of the same kernels reduces (Blanchard, Higham, Mary: "A class of fast and accurate summation algorithms",
 // 2020: blocked summation).
+#include <type_traits>
+
 #include "cuda/kernels/reduce.cuh"
 #include "cuda/reduce_plan.h"
 
@@ -143,6 +145,47 @@ __device__ inline int64_t reducedOffset(const Dims& dims, const ReduceArgs& args
   return plan.wide ? offsetWithin<int64_t>(dims, kept, rank, i) : offsetWithin<uint32_t>(dims, kept, rank, i);
 }
 
+// A row of runs of whole 16-byte packs: the inner of two reduced dims, as behind the gradient of a convolution's bias.
+// A thread keeps its place, so that no step divides; slots and their order are those of packed access.
+class PackedRuns {
+ public:
+  // Whether all rows of x are such; the same for all threads.
+  template <class T>
+  static __device__ bool fit(const Dims& dims, const ReduceArgs& args, const ReducePlan& plan) {
+    const int rank = args.x.rank, kept = static_cast<int>(args.kept);
+    if (sizeof(T) != 4 || plan.wide != 0 || plan.access != ReduceAccess::strided || rank != kept + 2 ||
+        dims.strides[rank - 1] != 1 || plan.chunk % kSlots != 0) {
+      return false;
+    }
+    int64_t mixed = dims.sizes[rank - 1] | static_cast<int64_t>(reinterpret_cast<uintptr_t>(args.x.data) / sizeof(T));
+#pragma unroll 1
+    for (int dim = 0; dim < rank - 1; ++dim) mixed |= dims.sizes[dim] > 1 ? dims.strides[dim] : 0;
+    return mixed % kSlots == 0;
+  }
+
+  __device__ PackedRuns(const Dims& dims, int rank, uint32_t first, uint32_t perStep)
+      : length_(static_cast<uint32_t>(dims.sizes[rank - 1])), run_(static_cast<uint32_t>(dims.strides[rank - 2])) {
+    rest_ = perStep % length_;
+    skip_ = perStep / length_ * run_ + rest_;
+    inRun_ = first % length_;
+    offset_ = first / length_ * run_ + inRun_;
+  }
+  __device__ uint32_t offset() const { return offset_; }
+  // One step further.
+  __device__ void advance() {
+    inRun_ += rest_;
+    offset_ += skip_;
+    if (inRun_ >= length_) {
+      inRun_ -= length_;
+      offset_ += run_ - length_;
+    }
+  }
+
+ private:
+  const uint32_t length_, run_;  // of a run; from run to run
+  uint32_t rest_, skip_, inRun_, offset_;
+};
+
 // One thread's share of elements [begin, end) of a row.
 template <ReduceAccess access, class R>
 __device__ inline void takeRow(const R& reducer, const Dims& dims, const ReduceArgs& args, const ReducePlan& plan,
@@ -200,13 +243,40 @@ __device__ inline void takeRow(const R& reducer, const Dims& dims, const ReduceA
   }
 }
 
+// The same of a row of packed runs.
+template <class R>
+__device__ inline void takeRuns(const R& reducer, const Dims& dims, const ReduceArgs& args, const RowTeam& team,
+                                int64_t base, int64_t begin, int64_t end, typename R::Value (&total)[kSlots]) {
+  using T = typename R::Element;
+  const T* x = args.x.as<const T>() + base;
+  PackedRuns place(dims, args.x.rank, static_cast<uint32_t>(begin + team.at(0)), static_cast<uint32_t>(team.perStep));
+  int64_t i = begin + team.at(0);
+  for (int64_t from = begin; from < end; from += kSteps * team.perStep) {
+    typename R::Value part[kSlots];
+#pragma unroll
+    for (int k = 0; k < kSlots; ++k) part[k] = reducer.identity();
+#pragma unroll 2
+    for (int s = 0; s < kSteps && i < end; ++s, i += team.perStep, place.advance()) {
+      const Packed<T, kSlots> values = loadPacked<T, kSlots>(x + place.offset());
+#pragma unroll
+      for (int k = 0; k < kSlots; ++k) part[k] = reducer(part[k], reducer.take(values.v[k], 0));
+    }
+#pragma unroll
+    for (int k = 0; k < kSlots; ++k) total[k] = reducer(total[k], part[k]);
+  }
+}
+
 template <class R>
 __device__ inline void reduceRows(const ReduceArgs& args, const ReducePlan& plan) {
   __shared__ typename R::Value shared[kTeamWarps];
   __shared__ Dims dims;
   copyDims(args.x, plan, dims);
   const R reducer(plan);
-  const RowTeam team(plan.width, plan.access == ReduceAccess::packed);
+  // Of float32 sums alone: others seldom span several dims.
+  constexpr bool kRuns = std::is_same<R, Sum<float, float>>::value;
+  bool runs = false;
+  if constexpr (kRuns) runs = PackedRuns::fit<typename R::Element>(dims, args, plan);
+  const RowTeam team(plan.width, runs || plan.access == ReduceAccess::packed);
   const int64_t task = static_cast<int64_t>(blockIdx.x) * team.teams() + team.team();
   // Only rows of whole blocks are cut into chunks.
   const uint32_t chunks = static_cast<uint32_t>(plan.chunks);
@@ -219,7 +289,9 @@ __device__ inline void reduceRows(const ReduceArgs& args, const ReducePlan& plan
   for (int k = 0; k < kSlots; ++k) slots[k] = reducer.identity();
   if (active) {
     const int64_t base = keptOffset(dims, args, plan, output);
-    if (plan.access == ReduceAccess::packed) {
+    if (runs) {
+      if constexpr (kRuns) takeRuns(reducer, dims, args, team, base, begin, end, slots);
+    } else if (plan.access == ReduceAccess::packed) {
       takeRow<ReduceAccess::packed>(reducer, dims, args, plan, team, base, begin, end, slots);
     } else if (plan.access == ReduceAccess::run) {
       takeRow<ReduceAccess::run>(reducer, dims, args, plan, team, base, begin, end, slots);

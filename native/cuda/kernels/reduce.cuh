@@ -16,7 +16,6 @@ constexpr int kTeamThreads = 256;  // of a block
 constexpr int kTeamBlocks = 2;
 constexpr int kTeamWarps = kTeamThreads / kWarp;
 constexpr int kSlots = 4;  // of a thread
-constexpr unsigned kAllLanes = 0xffffffffu;
 
 // i / size by the reciprocal: ptxas calls a function for a division in 64 bits, and spills around it. Below 2^53 the
 // rounded product is off by one at most.

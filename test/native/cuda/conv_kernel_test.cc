@@ -238,6 +238,7 @@ const Named kLayers[] = {
     {"depthwise", {{2, 7, 1, 1, side(6, 3, 2, 1, 1), side(7, 3, 1, 1, 1)}}},
     {"1x1", {{3, 1, 33, 18, side(5, 1, 1, 0, 1), side(5, 1, 1, 0, 1)}}},
     {"a kernel larger than the image", {{1, 1, 2, 3, side(3, 7, 1, 3, 1), side(2, 5, 1, 2, 1)}}},
+    {"more taps than bits", {{1, 1, 2, 3, side(14, 20, 1, 4, 1), side(9, 13, 1, 3, 1)}}},
     {"one element", {{1, 1, 1, 1, side(1, 1, 1, 0, 1), side(1, 1, 1, 0, 1)}}},
     {"a window with a stride far beyond the image", {{2, 1, 2, 2, side(3, 2, 50, 0, 1), side(4, 3, 50, 0, 1)}}},
     {"long sums", {{5, 1, 30, 3, side(12, 3, 1, 1, 1), side(12, 3, 1, 1, 1)}}},
