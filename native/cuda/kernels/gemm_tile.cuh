@@ -126,6 +126,10 @@ class TileFill {
       k_ = t % 8 + warp % (Depth / 8) * 8;
       line_ = t % kWarp / 8 + warp / (Depth / 8) * 4;
       keepLines();
+    } else if constexpr (Source::kSharesDepths) {
+      line_ = t % kWarp;
+      k_ = t / kWarp;
+      keepLines();
     } else if (Source::kVector && source.vector) {
       line_ = t % (Lines / 4) * 4;
       k_ = t / (Lines / 4);
@@ -230,9 +234,11 @@ class TileFill {
   }
 
   static constexpr int kWarps = Threads / kWarp;
-  // Across lines, a thread's k's lie kDepthStep apart.
-  static constexpr int kDepthStep = Threads > Lines ? Threads / Lines : 1;
-  static constexpr int kLineStep = Source::kAlongDepth ? kWarps / (Depth / 8) * 4 : Threads;
+  // Across lines, a thread's k's lie kDepthStep apart. With shared depths a warp takes all lines of few k's.
+  static constexpr int kDepthStep = Source::kSharesDepths ? kWarps : Threads > Lines ? Threads / Lines : 1;
+  static constexpr int kLineStep = Source::kSharesDepths ? kWarp
+                                   : Source::kAlongDepth ? kWarps / (Depth / 8) * 4
+                                                         : Threads;
   static constexpr int kLines = Lines > kLineStep ? Lines / kLineStep : 1;
   static_assert(kDepthStep <= Depth && (Lines % Threads == 0 || Threads % Lines == 0), "every thread has work");
   static_assert(!Source::kAlongDepth || Lines % kLineStep == 0, "every warp has work");

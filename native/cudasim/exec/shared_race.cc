@@ -52,13 +52,19 @@ class Checker {
         strong_(in.spinning),
         atomic_(access == Access::atomic) {}
 
-  // A read by a lane, or by several lanes next to each other: then thread is -2.
-  void repeatOrRead(Granule& g, uint64_t offset, int lane, int lanes, int thread) {
-    if (g.readStamp == stamp_) {
-      if (g.reader != thread) g.reader = -2;
-      return;
+  // A read by a lane and the lanes of `others`, who read the same.
+  void repeatOrRead(Granule& g, uint64_t offset, int lane, uint32_t others) {
+    const int thread = others != 0 ? -2 : static_cast<int>(warp_.index) * kLanes + lane;
+    if (g.readStamp != stamp_) {
+      read(g, offset, lane);
+      // Behind the writer: then so are the others.
+      if (g.readStamp != stamp_) {
+        for (uint32_t rest = others; rest != 0; rest &= rest - 1) read(g, offset, __builtin_ctz(rest));
+        return;
+      }
+      if (others == 0) return;
     }
-    for (int i = lane; i < lane + lanes; ++i) read(g, offset, i);
+    if (g.reader != thread) g.reader = -2;
   }
 
   void write(Granule& g, uint64_t offset, int lane) {
@@ -140,6 +146,25 @@ class Checker {
   const bool strong_, atomic_;
 };
 
+// Lanes often read the same as their neighbour, or as the lane some places before: the distance at which the first
+// does.
+int periodOf(uint32_t mask, uint8_t* const (&pointers)[kLanes]) {
+  const int first = __builtin_ctz(mask);
+  for (int period = 1; first + period < kLanes; period *= 2) {
+    if ((mask >> (first + period) & 1) != 0 && pointers[first + period] == pointers[first]) return period;
+  }
+  return 1;
+}
+// The lanes that read what the lane a period before reads too.
+uint32_t repeats(uint32_t mask, int period, uint8_t* const (&pointers)[kLanes]) {
+  uint32_t found = 0;
+  for (uint32_t rest = mask & mask << period; rest != 0; rest &= rest - 1) {
+    const int lane = __builtin_ctz(rest);
+    if (pointers[lane] == pointers[lane - period]) found |= 1u << lane;
+  }
+  return found;
+}
+
 }  // namespace
 
 bool repeatsStore(Warp& warp, const Instruction& in, uint32_t mask, uint32_t bytes, int lane, int other,
@@ -170,6 +195,8 @@ void checkSharedRaces(Warp& warp, const Instruction& in, uint32_t mask, uint32_t
   if (bytes < 1u << block.granuleShift) refine(block, bytes);
   const uint32_t count = bytes >> block.granuleShift;
   Checker checker(warp, in, mask, bytes, access, pointers);
+  const int period = access == Access::load && mask != 0 ? periodOf(mask, pointers) : 1;
+  const uint32_t repeating = access == Access::load ? repeats(mask, period, pointers) : 0;
   for (int lane = 0; lane < kLanes; ++lane) {
     if ((mask >> lane & 1) == 0) continue;
     const uint64_t offset = static_cast<uint64_t>(pointers[lane] - block.shared);
@@ -178,14 +205,10 @@ void checkSharedRaces(Warp& warp, const Instruction& in, uint32_t mask, uint32_t
       for (uint32_t i = 0; i < count; ++i) checker.write(granules[i], offset, lane);
       continue;
     }
-    // Neighbours often read the same.
-    int lanes = 1;
-    while (lane + lanes < kLanes && (mask >> (lane + lanes) & 1) != 0 && pointers[lane + lanes] == pointers[lane]) {
-      ++lanes;
-    }
-    const int thread = lanes > 1 ? -2 : static_cast<int>(warp.index) * kLanes + lane;
-    for (uint32_t i = 0; i < count; ++i) checker.repeatOrRead(granules[i], offset, lane, lanes, thread);
-    lane += lanes - 1;
+    if ((repeating >> lane & 1) != 0) continue;
+    uint32_t others = 0;
+    for (int next = lane + period; next < kLanes && (repeating >> next & 1) != 0; next += period) others |= 1u << next;
+    for (uint32_t i = 0; i < count; ++i) checker.repeatOrRead(granules[i], offset, lane, others);
   }
 }
 
