@@ -23,6 +23,8 @@ declare global {
 /** Values as nested arrays; a 0-dim tensor gives the value itself. */
 export type Nested = number | bigint | boolean | Nested[];
 
+const nothing = new ArrayBuffer(0);
+
 export class Tensor implements View {
   /** @internal counts tensors; larger is younger */
   readonly id: number;
@@ -344,7 +346,8 @@ export class Tensor implements View {
     refuseInCapture('ready');
     try {
       // Reading nothing waits for everything queued so far, and fails as reading the values would.
-      await addon().read(this.storage.handle, 0, new ArrayBuffer(0));
+      const done = addon().read(this.storage.handle, 0, nothing);
+      if (done !== undefined) await done;
     } catch (reason) {
       throw fromRejection(reason, 'ready');
     }

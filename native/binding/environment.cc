@@ -54,15 +54,39 @@ constexpr bool (*kDecoders[])(Decoder& decoder, void* args) = {
 
 }  // namespace
 
-void PromiseCompletion::post() { environment_.post(this); }
+// Once the state says so the JavaScript thread may delete the object: nothing is touched behind a won exchange.
+void PromiseCompletion::post() {
+  arrived = Clock::now();
+  uint32_t expected = kWatched;
+  if (!state_.compare_exchange_strong(expected, kArrived, std::memory_order_acq_rel)) environment_.post(this);
+}
 
-void PromiseCompletion::abandon() { environment_.abandon(this); }
+void PromiseCompletion::abandon() {
+  uint32_t expected = kWatched;
+  if (!state_.compare_exchange_strong(expected, kArrived, std::memory_order_acq_rel)) environment_.abandon(this);
+}
+
+bool PromiseCompletion::arrivedBefore(Clock::time_point until) const {
+  do {
+    for (int i = 0; i < 16; ++i) {
+      if (state_.load(std::memory_order_acquire) == kArrived) return true;
+      relax();
+    }
+  } while (Clock::now() < until);
+  return false;
+}
+
+bool PromiseCompletion::handOver() {
+  uint32_t expected = kWatched;
+  return state_.compare_exchange_strong(expected, kHandedOver, std::memory_order_acq_rel);
+}
 
 void PromiseCompletion::settle(Napi::Env env) {
+  environment_.noteWait(*this);
   if (error) {
-    deferred.Reject(environment_.errorObject(env, error));
+    deferred->Reject(environment_.errorObject(env, error));
   } else {
-    deferred.Resolve(env.Undefined());
+    deferred->Resolve(env.Undefined());
   }
 }
 
@@ -210,10 +234,9 @@ int Environment::submit(int op, int deviceId) {
   return 0;
 }
 
-PromiseCompletion* Environment::newCompletion(Napi::Env env) {
+void Environment::expectArrival(Napi::Env env) {
   // A pending promise keeps the process alive; an idle addon does not.
   if (pending_++ == 0) wake_.Ref(env);
-  return new PromiseCompletion(*this, env);
 }
 
 void Environment::post(PromiseCompletion* completion) {
@@ -239,12 +262,17 @@ void Environment::settleAll(Napi::Env env) {
     std::lock_guard<std::mutex> lock(completedMutex_);
     batch.swap(completed_);
   }
+  lastTurn_ = Clock::now();
   Napi::HandleScope scope(env);
   for (PromiseCompletion* completion : batch) {
-    if (--pending_ == 0) wake_.Unref(env);
-    completion->settle(env);
+    settleNow(env, *completion);
     delete completion;
   }
+}
+
+void Environment::settleNow(Napi::Env env, PromiseCompletion& completion) {
+  if (--pending_ == 0) wake_.Unref(env);
+  completion.settle(env);
 }
 
 Napi::Object Environment::errorObject(Napi::Env env, const Error& error) {

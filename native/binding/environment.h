@@ -5,8 +5,10 @@
 #include <napi.h>
 
 #include <atomic>
+#include <chrono>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <unordered_map>
 #include <vector>
@@ -21,20 +23,31 @@
 namespace warploom::binding {
 
 class Environment;
+using Clock = std::chrono::steady_clock;
 
-// A promise settled from a stream. The deferred and the reference to the target buffer belong to the JavaScript thread.
+// A read on its way. For a moment the JavaScript thread may look for its arrival itself; then it is handed over to the
+// event loop, which settles a promise. Everything but the state belongs to the JavaScript thread.
 class PromiseCompletion final : public Completion {
  public:
-  PromiseCompletion(Environment& environment, napi_env env)
-      : deferred(Napi::Promise::Deferred::New(env)), environment_(environment) {}
+  explicit PromiseCompletion(Environment& environment) : environment_(environment) {}
   void post() override;
   void abandon() override;
+
+  // Looks until `until` whether the bytes have come.
+  bool arrivedBefore(Clock::time_point until) const;
+  // Leaves the rest to the event loop; false when the bytes have come meanwhile, and nobody else will see to them.
+  bool handOver();
+  // Rejects or resolves the promise, which must exist.
   void settle(Napi::Env env);
 
-  Napi::Promise::Deferred deferred;
+  std::optional<Napi::Promise::Deferred> deferred;
   Napi::ObjectReference target;
+  const Clock::time_point issued = Clock::now();
+  Clock::time_point arrived;  // once it has
 
  private:
+  enum State : uint32_t { kWatched, kHandedOver, kArrived };
+  std::atomic<uint32_t> state_{kWatched};
   Environment& environment_;
 };
 
@@ -74,10 +87,18 @@ class Environment {
 
   int submit(int op, int device);
 
-  // Promise plumbing.
-  PromiseCompletion* newCompletion(Napi::Env env);
+  // Promise plumbing. expectsSoon: whether the next read is worth a moment's wait here, which spares both threads the
+  // way through the event loop. The last one tells: it must have come within that moment. And the loop must have turned
+  // lately, since code that awaits one read after the other would otherwise keep it from timers and other events.
+  static constexpr auto kMoment = std::chrono::microseconds(20);
+  static constexpr auto kTurn = std::chrono::milliseconds(1);
+  bool expectsSoon(Clock::time_point now) const { return lastWait_ <= kMoment && now - lastTurn_ < kTurn; }
+  void noteWait(const PromiseCompletion& completion) { lastWait_ = completion.arrived - completion.issued; }
+  // The process stays alive until these are settled; settleAll does not forget one.
+  void expectArrival(Napi::Env env);
   void post(PromiseCompletion* completion);
   void abandon(PromiseCompletion* completion);
+  void settleNow(Napi::Env env, PromiseCompletion& completion);
   void settleAll(Napi::Env env);
 
   Napi::Object errorObject(Napi::Env env, const Error& error);
@@ -108,7 +129,9 @@ class Environment {
   std::vector<PromiseCompletion*> completed_;
   Napi::ThreadSafeFunction wake_;
   int pending_ = 0;
-  bool probed_ = false;  // for CUDA devices
+  Clock::duration lastWait_ = Clock::duration::max();
+  Clock::time_point lastTurn_;  // when the event loop last settled reads
+  bool probed_ = false;         // for CUDA devices
   bool down_ = false;
 };
 

@@ -178,11 +178,24 @@ Napi::Value read(const Napi::CallbackInfo& info) {
   Napi::ArrayBuffer buffer = target(info, 2);
   Storage* storage = storageRange(info, 0, static_cast<double>(buffer.ByteLength()));
   if (storage == nullptr || refuseWhileRecording(environment, *storage->device)) throwLast(info);
-  PromiseCompletion* completion = environment.newCompletion(info.Env());
-  completion->target = Napi::Persistent(buffer.As<Napi::Object>());
-  Napi::Promise promise = completion->deferred.Promise();
+  auto* completion = new PromiseCompletion(environment);
   storage->device->read(storage->block, static_cast<std::size_t>(number(info, 1)), buffer.Data(), buffer.ByteLength(),
                         completion);
+  const Clock::time_point issued = completion->issued;
+  if (environment.expectsSoon(issued) && completion->arrivedBefore(issued + Environment::kMoment) &&
+      !completion->error) {
+    environment.noteWait(*completion);
+    delete completion;
+    return info.Env().Undefined();
+  }
+  completion->deferred.emplace(Napi::Promise::Deferred::New(info.Env()));
+  Napi::Promise promise = completion->deferred->Promise();
+  completion->target = Napi::Persistent(buffer.As<Napi::Object>());
+  environment.expectArrival(info.Env());
+  if (!completion->handOver()) {  // else settleAll sees to it
+    environment.settleNow(info.Env(), *completion);
+    delete completion;
+  }
   return promise;
 }
 

@@ -22,4 +22,13 @@ inline void futexWake(std::atomic<uint32_t>* word, int count = INT_MAX) {
   syscall(SYS_futex, reinterpret_cast<uint32_t*>(word), FUTEX_WAKE_PRIVATE, count, nullptr, nullptr, 0);
 }
 
+// Between two looks at a word that another thread is about to write.
+inline void relax() {
+#if defined(__x86_64__)
+  __builtin_ia32_pause();
+#elif defined(__aarch64__)
+  asm volatile("yield");
+#endif
+}
+
 }  // namespace warploom

@@ -8,21 +8,11 @@
 #include "engine/recording.h"
 #include "engine/transfer.h"
 
-#if defined(__x86_64__)
-#include <immintrin.h>
-#endif
-
 namespace warploom {
 namespace {
 
 constexpr auto kSpin = std::chrono::microseconds(50);
 constexpr int kPauses = 8;
-
-void relax() {
-#if defined(__x86_64__)
-  _mm_pause();
-#endif
-}
 
 }  // namespace
 

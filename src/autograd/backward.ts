@@ -11,7 +11,7 @@ import * as native from '../addon.ops.js';
 import type { Tensor } from '../tensor.js';
 import { addGradientsOp, filledLike, sumOf } from './basic.js';
 import { GradBucket } from './bucket.js';
-import { edgeOf, type GradMeta, type GradNode } from './tape.js';
+import { edgeOf, type GradientPlaces, type GradMeta, type GradNode } from './tape.js';
 
 export interface BackwardOptions {
   /** the gradient of the tensor itself, of its shape; a tensor with one element takes 1 */
@@ -152,7 +152,7 @@ interface EngineOptions {
   retainGraph: boolean;
 }
 
-class Engine {
+class Engine implements GradientPlaces {
   private readonly work = new Map<GradNode, Work>();
   private readonly order: GradNode[] = [];
   private readonly results: (Tensor | null)[];
@@ -314,11 +314,13 @@ class Engine {
     const lastId = inner.lastId;
     let results: (Tensor | null)[] | null = null;
     inner.depth++;
+    if (this.options.accumulate) node.places = this;
     try {
       const gradients = (op.backward ?? op.grad)!.call(op, slots, node);
       checkGradients(node, gradients);
       results = gradients;
     } finally {
+      node.places = null;
       inner.depth--;
       if (results !== null) {
         // One use per place a gradient goes to; inputs of the op that it passed on count again.
@@ -331,6 +333,25 @@ class Engine {
       temporaries.length = start;
     }
     return results;
+  }
+
+  /**
+   * The place in its bucket of the leaf behind input `input` of the running node, where its whole gradient is what this node gives:
+   * no other op adds to it, no hook sees it first, the bucket holds none yet, and the op reads nothing of that bucket.
+   */
+  placeOf(node: GradNode, input: number): Tensor | null {
+    const to = node.next[input]!;
+    if (to === null || to.op !== null) return null;
+    const work = this.work.get(to)!;
+    const { meta } = to.leaf!;
+    if (!work.needed || work.pending !== 1 || work.slots[0] !== null || meta === null || meta.hooks.length > 0)
+      return null;
+    const { bucket, slot } = meta;
+    if (bucket === null || bucket.present(slot)) return null;
+    const place = bucket.view(slot);
+    const reads = (tensor: Tensor | null): boolean => tensor !== null && tensor.storage === place.storage;
+    if (node.saved.some(reads) || this.work.get(node)!.slots.some(reads)) return null;
+    return place.dtype === node.inputDtypes[input] && sameShape(place.shape, node.inputShapes[input]!) ? place : null;
   }
 
   /** The gradient by recorded ops. */

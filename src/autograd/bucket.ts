@@ -117,7 +117,7 @@ export class GradBucket {
     view.storage.bump();
   }
 
-  /** Adds `g` to slot `i`; the first after markEmpty overwrites. */
+  /** Adds `g` to slot `i`; the first after markEmpty overwrites. The slot's own view was written in place. */
   accumulate(i: number, g: Tensor): void {
     const view = this.views[i]!;
     if (!sameShape(g.shape, view.shape)) {
@@ -127,7 +127,7 @@ export class GradBucket {
       });
     }
     if (this.present(i)) native.add(view.device, view, g, view, 0, 0);
-    else native.copy(view.device, g, view);
+    else if (g !== view) native.copy(view.device, g, view);
     this.flags[i] = 1;
     view.storage.bump();
   }

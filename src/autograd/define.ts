@@ -24,6 +24,11 @@ export interface BackwardContext<P> {
   readonly device: Device;
   /** Whether input `i` wants a gradient; for the others null may be returned. */
   needsGrad(i: number): boolean;
+  /**
+   * @internal Where `backward` may write the whole gradient of input `i` (contiguous, of the input's shape) and return this very
+   * tensor: the place in its leaf's bucket, which spares a copy. Null where the gradient is wanted as a fresh tensor.
+   */
+  into?(i: number): Tensor | null;
 }
 
 /**

@@ -27,6 +27,11 @@ export class GradMeta {
 
 const none: readonly never[] = Object.freeze([]);
 
+/** Knows where gradients may be written: the engine, while a node's gradient function runs. */
+export interface GradientPlaces {
+  placeOf(node: GradNode, input: number): Tensor | null;
+}
+
 export class GradNode implements BackwardContext<unknown> {
   /** null for a leaf */
   readonly op: OpDefinition<unknown> | null;
@@ -68,8 +73,15 @@ export class GradNode implements BackwardContext<unknown> {
     this.inputDtypes = inputDtypes;
   }
 
+  /** set by the engine while this node's fused gradient runs */
+  places: GradientPlaces | null = null;
+
   needsGrad(i: number): boolean {
     return this.next[i] !== null;
+  }
+
+  into(i: number): Tensor | null {
+    return this.places === null ? null : this.places.placeOf(this, i);
   }
 
   get name(): string {

@@ -1,6 +1,7 @@
 /** Modules that hold modules. */
 import { IndexError, NotSupportedError } from '../errors.js';
 import type { Tensor } from '../tensor.js';
+import { fused } from './fuse.js';
 import { Module, type Layer } from './module.js';
 
 /** Modules in a row under the names '0', '1', ...; called by the code that holds them, not by itself. */
@@ -128,8 +129,16 @@ export class Sequential extends Module {
   }
 
   override forward(x: Tensor): Tensor {
+    const layers = this.#layers;
     let y = x;
-    for (const layer of this.#layers) y = layer.call(y);
+    for (let i = 0; i < layers.length; i++) {
+      const both = i + 1 < layers.length ? fused(layers[i]!, layers[i + 1]!, y) : null;
+      if (both === null) y = layers[i]!.call(y);
+      else {
+        y = both;
+        i++;
+      }
+    }
     return y;
   }
 }

@@ -84,6 +84,11 @@ export abstract class Module {
     return () => this.#hooks.delete(hook);
   }
 
+  /** @internal whether a hook sees what goes in or comes out */
+  get isWatched(): boolean {
+    return this.#preHooks.size > 0 || this.#hooks.size > 0;
+  }
+
   /**
    * What this module holds, by name, in the order of assignment. Containers name their items instead of their fields.
    */

@@ -8,7 +8,7 @@ import { broadcastShape, expandStrides, formatShape, numelOf, type Shape } from 
 import { Tensor } from '../tensor.js';
 import { geluGrad, geluTanhGrad, reluGrad } from './elementwise.js';
 import { sumTo } from './reduce.js';
-import { dense, foldedStride, requireFloat, shapeError, view, viewAs } from './support.js';
+import { dense, foldedStride, gradientOf, gradientOut, requireFloat, shapeError, view, viewAs } from './support.js';
 import { reshape, transpose, unsqueeze } from './view.js';
 
 /** How the operands of a product lie to each other: a [...batch, M, K], b [...batch, K, N]. */
@@ -248,20 +248,14 @@ const linearOp = defineOp<LinearParams>({
     }
     const turned = view(G, [N, R], [1, N]);
     if (ctx.needsGrad(1)) {
-      const dw = native.matmul(
-        device,
-        turned,
-        rowsView(saved[at.x]!),
-        null,
-        { dtype, shape: [N, K] },
-        null,
-        0,
-        false,
-      ).y;
-      grads[1] = Tensor.fresh(dw, shapeW, dtype);
+      const out = gradientOut(ctx, 1);
+      const dw = native.matmul(device, turned, rowsView(saved[at.x]!), null, out, null, 0, false).y;
+      grads[1] = gradientOf(out, dw);
     }
-    if (params.bias && ctx.needsGrad(2))
-      grads[2] = Tensor.fresh(native.sum(device, turned, { dtype, shape: [N] }, 1), [N], dtype);
+    if (params.bias && ctx.needsGrad(2)) {
+      const out = gradientOut(ctx, 2);
+      grads[2] = gradientOf(out, native.sum(device, turned, out, 1));
+    }
     return grads;
   },
 });

@@ -4,6 +4,7 @@
  */
 import * as native from '../addon.ops.js';
 import { addon, type OutSpec, type View } from '../addon.js';
+import type { BackwardContext } from '../autograd/define.js';
 import type { Device } from '../device.js';
 import { type DType, itemSize } from '../dtype.js';
 import { DTypeError, fromNative, NotSupportedError, ShapeError } from '../errors.js';
@@ -145,6 +146,16 @@ export function copyInto(op: string, target: View, x: Tensor): void {
 /** x itself where it is contiguous, else a contiguous copy; for kernels that want no strides. Not recorded. */
 export function dense(x: Tensor): Tensor {
   return x.isContiguous() ? x : runUnary(native.copy, x, x.dtype);
+}
+
+/** Where a fused gradient function has a kernel write the gradient of input `i`: in its leaf's bucket at once, or in fresh memory. */
+export function gradientOut(ctx: BackwardContext<unknown>, i: number): Tensor | OutSpec {
+  return ctx.into?.(i) ?? { dtype: ctx.inputDtypes[i]!, shape: ctx.inputShapes[i]! };
+}
+
+/** The gradient that a kernel has written to `out`. */
+export function gradientOf(out: Tensor | OutSpec, storage: Storage): Tensor {
+  return out instanceof Tensor ? out : Tensor.fresh(storage, out.shape, out.dtype);
 }
 
 /** A fresh tensor filled with one value. Not recorded. */

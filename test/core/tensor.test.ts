@@ -82,6 +82,29 @@ describe('reading', () => {
     await x.ready();
     expect(values(x)).toEqual([1]);
   });
+
+  test('a loop that awaits small results lets timers through', async () => {
+    let fired = false;
+    setTimeout(() => (fired = true), 5);
+    const x = f32([1]);
+    for (let i = 0; i < 1e6 && !fired; i++) await x.ready();
+    expect(fired).toBe(true);
+  });
+
+  test('results that come at once are the right ones, and their failures theirs', async () => {
+    const x = f32([1, 2]);
+    const table = f32([1, 2], [2, 1]);
+    const wrong = raw(Int32Array.of(5), 'int32', [1]);
+    for (let i = 0; i < 300; i++) {
+      const y = add(x, f32([i, i]));
+      expect(await y.data('float32')).toEqual(Float32Array.of(i + 1, i + 2));
+      y.dispose();
+      if (i % 100 === 99) {
+        const row = native.embedding(table.device, table, wrong, { dtype: 'float32', shape: [1, 1] });
+        await expect(Tensor.fresh(row, [1, 1], 'float32').data()).rejects.toThrow(IndexError);
+      }
+    }
+  });
 });
 
 describe('errors', () => {
