@@ -4,7 +4,7 @@
 
 #include "cuda/conv_plan.h"
 #include "engine/args/conv.h"
-#include "sim.h"
+#include "tile_harness.h"
 
 using namespace warploom;
 using namespace warploom::cuda;
@@ -14,10 +14,6 @@ using namespace warploom::test;
 
 namespace {
 
-struct Tile {
-  const char* name;
-  int rows, cols, threads;
-};
 constexpr Tile kConv[] = {{"128x128", 128, 128, 256},
                           {"64x64", 64, 64, 128},
                           {"128x32", 128, 32, 128},
@@ -28,28 +24,6 @@ constexpr Tile kWeight[] = {{"128x128", 128, 128, 256}, {"64x64", 64, 64, 128},
                             {"128x16", 128, 16, 128},   {"128x16_exchanged", 128, 16, 128},
                             {"32x16", 32, 16, 32},      {"32x16_exchanged", 32, 16, 32}};
 
-struct Family {
-  explicit Family(const char* name) : sim(readText(std::string(WARPLOOM_SIM_PTX) + "/" + name + ".ptx")) {}
-  ~Family() { release(); }
-  // In memory of its own kernels until release().
-  void* put(const std::vector<float>& data) {
-    owned.push_back(sim.put(data));
-    return reinterpret_cast<void*>(owned.back());
-  }
-  void* room(int64_t count) {
-    owned.push_back(sim.room(static_cast<uint64_t>(count) * 4));
-    return reinterpret_cast<void*>(owned.back());
-  }
-  std::vector<float> get(const void* at, int64_t count) {
-    return sim.get<float>(reinterpret_cast<uint64_t>(at), static_cast<std::size_t>(count));
-  }
-  void release() {
-    for (uint64_t address : owned) sim.memory.free(address);
-    owned.clear();
-  }
-  Sim sim;
-  std::vector<uint64_t> owned;
-};
 Family& simple() {
   static Family only("conv_simple");
   return only;
@@ -61,11 +35,6 @@ Family& conv() {
 Family& weight() {
   static Family only("conv_weight");
   return only;
-}
-
-uint32_t blocksOf(int64_t n, int64_t per = 256) { return static_cast<uint32_t>((n + per - 1) / per); }
-bool sameBits(const std::vector<float>& a, const std::vector<float>& b) {
-  return a.size() == b.size() && std::memcmp(a.data(), b.data(), a.size() * sizeof(float)) == 0;
 }
 
 // A side of a convolution of `source` elements.
@@ -173,11 +142,11 @@ std::vector<float> tiled(const Layer& l, const Tile& tile, bool backward, int64_
   const ConvChoice choice = shared(s.channels * s.h.kernel * s.w.kernel, segments);
   const int64_t n = backward ? l.xCount() : l.yCount();
   ConvArgs args = convArgs(s, choice, backward, true);
-  args.source = static_cast<const float*>(conv().put(backward ? l.g() : l.x()));
-  args.weights = static_cast<const float*>(conv().put(l.w()));
-  args.bias = backward ? nullptr : static_cast<const float*>(conv().put(l.bias()));
-  args.y = static_cast<float*>(conv().room(n));
-  if (choice.shares > 1) args.partials = static_cast<float*>(conv().room(n * choice.shares));
+  args.source = conv().put(backward ? l.g() : l.x());
+  args.weights = conv().put(l.w());
+  args.bias = backward ? nullptr : conv().put(l.bias());
+  args.y = conv().room(n);
+  if (choice.shares > 1) args.partials = conv().room(n * choice.shares);
   const int64_t pixels =
       s.images * ((s.h.out + args.h.phases - 1) / args.h.phases) * ((s.w.out + args.w.phases - 1) / args.w.phases);
   const int64_t tiles = blocksOf(pixels, tile.rows) * static_cast<int64_t>(blocksOf(s.outputs, tile.cols));
@@ -197,10 +166,10 @@ std::vector<float> tiledWeight(const Layer& l, const Tile& tile, int64_t segment
   const ConvShape& s = l.s;
   const ConvChoice choice = shared(s.images * s.h.out * s.w.out, segments);
   ConvWeightArgs args = convWeightArgs(s, choice, true);
-  args.g = static_cast<const float*>(weight().put(l.g()));
-  args.x = static_cast<const float*>(weight().put(l.x()));
-  args.dw = static_cast<float*>(weight().room(l.wCount()));
-  if (choice.shares > 1) args.partials = static_cast<float*>(weight().room(l.wCount() * choice.shares));
+  args.g = weight().put(l.g());
+  args.x = weight().put(l.x());
+  args.dw = weight().room(l.wCount());
+  if (choice.shares > 1) args.partials = weight().room(l.wCount() * choice.shares);
   const bool exchanged = std::string(tile.name).find("exchanged") != std::string::npos;
   const int64_t taps = s.channels * s.h.kernel * s.w.kernel;
   const int64_t tiles = blocksOf(exchanged ? s.outputs : taps, tile.rows) *
@@ -211,8 +180,8 @@ std::vector<float> tiledWeight(const Layer& l, const Tile& tile, int64_t segment
   std::vector<float> dw;
   if (choice.shares > 1) {
     const std::vector<float> partials = weight().get(args.partials, l.wCount() * choice.shares);
-    float* y = static_cast<float*>(conv().room(l.wCount()));
-    const auto* from = static_cast<const float*>(conv().put(partials));
+    float* y = conv().room(l.wCount());
+    const auto* from = conv().put(partials);
     conv().sim.clean("conv_f32_combine", {blocksOf(l.wCount())}, {256}, 0, from, y, static_cast<const float*>(nullptr),
                      l.wCount(), args.shares, int64_t{1}, int64_t{1});
     dw = conv().get(y, l.wCount());
@@ -285,10 +254,10 @@ TEST(direct_weight_gradient_matches_plain_loops) {
       choice.segments = 1;
       choice.shares = (depth + segment - 1) / segment;
       ConvWeightArgs args = convWeightArgs(s, choice, true);
-      args.g = static_cast<const float*>(direct.put(l.g()));
-      args.x = static_cast<const float*>(direct.put(l.x()));
+      args.g = direct.put(l.g());
+      args.x = direct.put(l.x());
       // Without shares there are no partial sums; with them they are [shares] of dw's.
-      float* to = static_cast<float*>(direct.room(l.wCount() * choice.shares));
+      float* to = direct.room(l.wCount() * choice.shares);
       (choice.shares > 1 ? args.partials : args.dw) = to;
       const int64_t blocks = s.groups * s.outputs * s.channels * blocksOf(taps, kConvDirectTaps) * choice.shares;
       direct.sim.settings.seed = static_cast<uint64_t>(segment);

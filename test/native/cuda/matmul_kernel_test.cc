@@ -3,7 +3,7 @@
 #include <cstdlib>
 
 #include "cuda/gemm_args.h"
-#include "sim.h"
+#include "tile_harness.h"
 
 using namespace warploom::cuda;
 using namespace warploom::test;
@@ -12,19 +12,15 @@ using namespace warploom::test;
 
 namespace {
 
-struct TileShape {
-  const char* name;
-  int rows, cols, threads;
-};
-constexpr TileShape kTiles[] = {{"128x128", 128, 128, 256},
-                                {"64x64", 64, 64, 128},
-                                {"128x32", 128, 32, 128},
-                                {"128x16", 128, 16, 64},
-                                {"128x4", 128, 4, 128}};
+constexpr Tile kTiles[] = {{"128x128", 128, 128, 256},
+                           {"64x64", 64, 64, 128},
+                           {"128x32", 128, 32, 128},
+                           {"128x16", 128, 16, 64},
+                           {"128x4", 128, 4, 128}};
 const char* const kLayouts[] = {"nn", "nt", "tn", "tt"};
 
 Sim& sim() {
-  static Sim only(readText(std::string(WARPLOOM_SIM_PTX) + "/matmul.ptx"));
+  static Sim only(kernelsOf("matmul"));
   return only;
 }
 
@@ -60,27 +56,20 @@ class Product {
     args.yBatch[0] = m * args.yStride;
     elements_ = c.rows * c.cols * c.batches;
   }
-  ~Product() {
-    for (uint64_t address : owned_) sim().memory.free(address);
-  }
 
-  uint64_t own(uint64_t address) {
-    owned_.push_back(address);
-    return address;
-  }
   std::size_t yCount() const { return static_cast<std::size_t>(args.yBatch[0] * args.batches); }
   // y begins as `old`.
-  std::vector<float> run(const std::string& entry, const TileShape* tile, bool split) {
-    args.y = pointer(own(sim().put(floats(yCount(), 3))));
+  std::vector<float> run(const std::string& entry, const Tile* tile, bool split) {
+    args.y = memory.put(floats(yCount(), 3));
     if (tile == nullptr) {
       sim().clean(entry, {blocksOf(elements_)}, {256}, 0, args);
-      return sim().get<float>(reinterpret_cast<uint64_t>(args.y), yCount());
+      return memory.get(args.y, static_cast<int64_t>(yCount()));
     }
     const int64_t tiles = (args.rows + tile->rows - 1) / tile->rows * ((args.cols + tile->cols - 1) / tile->cols);
     const int64_t segments = split ? segmentsOf(args.depth) : 1;
     const int32_t vectorStore = args.vectorStore;
     if (split) {
-      args.partials = static_cast<float*>(pointer(own(sim().room(static_cast<uint64_t>(segments * elements_ * 4)))));
+      args.partials = memory.room(segments * elements_);
       args.vectorStore = (args.exchanged ? args.rows : args.cols) % 4 == 0;
     }
     last = sim().clean(entry, {static_cast<uint32_t>(tiles * segments * args.batches)},
@@ -88,31 +77,27 @@ class Product {
     if (split) sim().clean("gemm_f32_combine", {blocksOf(elements_)}, {256}, 0, args);
     args.partials = nullptr;
     args.vectorStore = vectorStore;
-    return sim().get<float>(reinterpret_cast<uint64_t>(args.y), yCount());
+    return memory.get(args.y, static_cast<int64_t>(yCount()));
   }
   // The tile against the simple kernel, pre included.
-  void compare(const TileShape& tile, bool split) {
+  void compare(const Tile& tile, bool split) {
     const std::string entry = std::string("gemm_f32_") + kLayouts[case_.layout] + "_" + tile.name;
     Note where(entry + " " + std::to_string(case_.rows) + " x " + std::to_string(case_.cols) + " x " +
                std::to_string(case_.depth) + (case_.exchanged ? " exchanged" : "") + (split ? " split" : "") +
                " padding " + std::to_string(case_.padding));
     const auto pre = [&] {
-      return args.pre == nullptr ? std::vector<float>{}
-                                 : sim().get<float>(reinterpret_cast<uint64_t>(args.pre), yCount());
+      return args.pre == nullptr ? std::vector<float>{} : memory.get(args.pre, static_cast<int64_t>(yCount()));
     };
     const std::vector<float> expected = run("gemm_f32_simple", nullptr, false), expectedPre = pre();
     CHECK(sameBits(run(entry, &tile, split), expected));
     CHECK(sameBits(pre(), expectedPre));
   }
-  static bool sameBits(const std::vector<float>& a, const std::vector<float>& b) {
-    return a.size() == b.size() && std::memcmp(a.data(), b.data(), a.size() * sizeof(float)) == 0;
-  }
 
+  DeviceFloats memory{sim()};
   GemmArgs args = {};
   LaunchResult last;
 
  private:
-  static uint32_t blocksOf(int64_t elements) { return static_cast<uint32_t>((elements + 255) / 256); }
   int64_t pitch(int64_t lines, bool alongDepth) const { return (alongDepth ? case_.depth : lines) + case_.padding; }
   int64_t batchOf(int64_t lines, bool alongDepth) const {
     return pitch(lines, alongDepth) * (alongDepth ? lines : case_.depth);
@@ -121,15 +106,13 @@ class Product {
   GemmOperand operand(int64_t lines, bool alongDepth, uint32_t seed) {
     const int64_t step = pitch(lines, alongDepth);
     const auto count = static_cast<std::size_t>(batchOf(lines, alongDepth) * case_.batches - case_.padding);
-    const uint64_t at = own(sim().put(floats(count + static_cast<std::size_t>(case_.offset), seed)));
+    const float* at = memory.put(floats(count + static_cast<std::size_t>(case_.offset), seed));
     const bool vector = !alongDepth && lines % 4 == 0 && step % 4 == 0 && case_.offset % 4 == 0;
-    return {pointer(at + static_cast<uint64_t>(case_.offset) * 4), alongDepth ? step : 1, alongDepth ? 1 : step,
-            vector};
+    return {at + case_.offset, alongDepth ? step : 1, alongDepth ? 1 : step, vector};
   }
 
   const Shape case_;
   int64_t elements_ = 0;
-  std::vector<uint64_t> owned_;
 };
 
 }  // namespace
@@ -153,7 +136,7 @@ TEST(simple_matches_plain_loops) {
 }
 
 TEST(tiles_give_the_bits_of_the_simple_kernel) {
-  for (const TileShape& tile : kTiles) {
+  for (const Tile& tile : kTiles) {
     for (int layout = 0; layout < 4; ++layout) {
       for (bool even : {true, false}) {
         sim().settings.seed = static_cast<uint64_t>(layout + 1);
@@ -176,7 +159,7 @@ TEST(tiles_give_the_bits_of_the_simple_kernel) {
 }
 
 TEST(ladder) {
-  static Sim steps(readText(std::string(WARPLOOM_SIM_PTX) + "/matmul_ladder.ptx"));
+  static Sim steps(kernelsOf("matmul_ladder"));
   for (const Shape& c : {Shape{70, 65, 329}, Shape{16, 16, 16}, Shape{1, 1, 1}, Shape{33, 5, 257}}) {
     const std::vector<float> a = floats(static_cast<std::size_t>(c.rows * c.depth), 1),
                              b = floats(static_cast<std::size_t>(c.depth * c.cols), 2);
@@ -191,13 +174,13 @@ TEST(ladder) {
       args.y = pointer(y);
       const int64_t blocks = (c.rows + size - 1) / size * ((c.cols + size - 1) / size);
       steps.clean(name, {static_cast<uint32_t>(blocks)}, {256}, 0, args);
-      CHECK(Product::sameBits(steps.get<float>(y, expected.size()), expected));
+      CHECK(sameBits(steps.get<float>(y, expected.size()), expected));
     }
   }
 }
 
 TEST(edges) {
-  for (const TileShape& tile : kTiles) {
+  for (const Tile& tile : kTiles) {
     for (const int64_t depth : {1, 15, 16, 17, 64, 65, 256, 257}) {
       Shape c = {tile.rows - 1, tile.cols, depth, 1, static_cast<int>(depth % 4)};
       Product(c).compare(tile, depth > 256);
@@ -210,7 +193,7 @@ TEST(edges) {
 }
 
 TEST(epilogues) {
-  for (const TileShape& tile : {kTiles[1], kTiles[4]}) {
+  for (const Tile& tile : {kTiles[1], kTiles[4]}) {
     for (int activation = 0; activation < 4; ++activation) {
       for (int variant = 0; variant < 8; ++variant) {
         Shape c;
@@ -220,10 +203,10 @@ TEST(epilogues) {
         c.exchanged = (variant & 2) != 0;
         Product product(c);
         product.args.activation = activation;
-        product.args.bias = pointer(product.own(sim().put(floats(12, 7))));
+        product.args.bias = product.memory.put(floats(12, 7));
         product.args.biasStride = variant % 3 != 0;
         if ((variant & 4) != 0) {
-          product.args.pre = pointer(product.own(sim().put(std::vector<float>(product.yCount(), 0))));
+          product.args.pre = product.memory.put(std::vector<float>(product.yCount(), 0));
           product.args.preStride = product.args.yStride;
           product.args.preBatch[0] = product.args.yBatch[0];
         }
@@ -280,11 +263,11 @@ TEST(integers_wrap) {
 
 TEST(negative_zero_survives_the_padding_of_k) {
   // -2^-80 times 2^-80 underflows to -0, and so does the sum.
-  for (const TileShape& tile : kTiles) {
+  for (const Tile& tile : kTiles) {
     Shape c = {3, 3, 3};
     Product product(c);
-    product.args.a.data = pointer(product.own(sim().put(std::vector<float>(9, -0x1p-80f))));
-    product.args.b.data = pointer(product.own(sim().put(std::vector<float>(9, 0x1p-80f))));
+    product.args.a.data = product.memory.put(std::vector<float>(9, -0x1p-80f));
+    product.args.b.data = product.memory.put(std::vector<float>(9, 0x1p-80f));
     const std::vector<float> y = product.run(std::string("gemm_f32_nn_") + tile.name, &tile, false);
     CHECK(y[0] == 0.0f && std::signbit(y[0]));
   }
@@ -294,7 +277,7 @@ TEST(negative_zero_survives_the_padding_of_k) {
 TEST(traffic) {
   const bool show = std::getenv("WARPLOOM_FIGURES") != nullptr;
   sim().settings.counters = true;
-  for (const TileShape& tile : kTiles) {
+  for (const Tile& tile : kTiles) {
     for (int layout = 0; layout < 4; ++layout) {
       Shape c;
       c.rows = tile.rows * 2;
