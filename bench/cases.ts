@@ -24,10 +24,23 @@ export interface Row {
   min_ms: number;
   reps: number;
   error?: string;
+  /** the most memory that steps take beyond what the import left, in 1e6 bytes: what the process held at its highest, less that */
+  peak_mb?: number;
   /** of the peak: the best rates, of float32 fma in 1e9 operations a second and of memory in 1e9 bytes a second */
   gflops?: number;
   gbytes?: number;
 }
+
+/** A row without times. */
+export const emptyRow = (peer: string, name: CaseName, threads: number): Row => ({
+  peer,
+  case: name,
+  threads,
+  dtype: 'float32',
+  median_ms: 0,
+  min_ms: 0,
+  reps: 0,
+});
 
 export interface Work {
   /** floating-point operations, a fused multiply-add being two */

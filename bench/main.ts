@@ -8,7 +8,7 @@ import { availableParallelism, cpus } from 'node:os';
 import { dirname } from 'node:path';
 import { parseArgs } from 'node:util';
 import { caseNames, type Row } from './cases.js';
-import { jsPeers, machineOf, merged, peakRow, pytorch, rowsOf, warploom } from './measure.js';
+import { addMemory, jsPeers, machineOf, merged, peakRow, pytorch, rowsOf, warploom } from './measure.js';
 import { reasons, tableOf, type Machine } from './table.js';
 
 const { values, positionals } = parseArgs({
@@ -41,7 +41,10 @@ for (const threads of counts) {
       here.push(...rowsOf(peer.name, threads, cases, peer.measure(threads, cases)));
     }
   }
-  rows.push(...merged(here));
+  const times = merged(here);
+  // The case whose memory counts, behind all times: each in a fresh process.
+  if (cases.includes('gpt_step')) for (const peer of peers) addMemory(peer, threads, 'gpt_step', times);
+  rows.push(...times);
 }
 
 console.log(`${cpus()[0]?.model ?? 'an unknown CPU'}, ${cpus().length} processors`);
@@ -49,7 +52,12 @@ for (const [threads, { gflops, gbytes }] of machines)
   console.log(
     `${threads} thread${threads === 1 ? '' : 's'}: ${gflops.toFixed(0)} GFLOP/s of float32 fma, ${gbytes.toFixed(1)} GB/s`,
   );
-if (cases.length > 0) console.log(['', ...tableOf(rows, machines), '', ...reasons(rows)].join('\n'));
+const memory = rows.flatMap(({ peer, case: name, threads, peak_mb }) =>
+  peak_mb === undefined
+    ? []
+    : [`${name}, ${threads}: ${peer} takes ${peak_mb.toFixed(1)} MB at most beyond its import`],
+);
+if (cases.length > 0) console.log(['', ...tableOf(rows, machines), '', ...memory, ...reasons(rows)].join('\n'));
 if (values.json) {
   mkdirSync(dirname(values.json), { recursive: true });
   writeFileSync(values.json, `${JSON.stringify(rows, null, 2)}\n`);

@@ -3,7 +3,7 @@ import { spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import type { CaseName, Row } from './cases.js';
+import { emptyRow, type CaseName, type Row } from './cases.js';
 import type { Machine } from './table.js';
 
 export const here = dirname(fileURLToPath(import.meta.url));
@@ -20,7 +20,9 @@ export interface Peer {
   /** how often a run of the benchmark asks it: slow peers once */
   readonly rounds: 'all' | 'first';
   /** Runs the cases in a process of their own; rows come as lines of JSON. */
-  measure(threads: number, cases: readonly CaseName[]): Done;
+  measure(threads: number, cases: readonly (CaseName | '--memory')[]): Done;
+  /** Runs one case in a fresh process for its `peak_mb`, where the peer can. */
+  memory?(threads: number, name: CaseName): Done;
 }
 
 export function run(command: string, args: readonly string[], env: Record<string, string> = {}): Done {
@@ -36,17 +38,6 @@ export function run(command: string, args: readonly string[], env: Record<string
 
 export const lastLine = (text: string): string => text.trim().split('\n').at(-1) ?? '';
 
-/** A row without times. */
-export const emptyRow = (peer: string, name: CaseName, threads: number): Row => ({
-  peer,
-  case: name,
-  threads,
-  dtype: 'float32',
-  median_ms: 0,
-  min_ms: 0,
-  reps: 0,
-});
-
 /** Rows of a peer's process; each case without one becomes a row with the reason. */
 export function rowsOf(peer: string, threads: number, cases: readonly CaseName[], done: Done): Row[] {
   const rows = done.stdout
@@ -56,6 +47,16 @@ export function rowsOf(peer: string, threads: number, cases: readonly CaseName[]
   const error = lastLine(done.stderr) || `ended with status ${done.status}`;
   const absent = cases.filter((name) => !rows.some((row) => row.case === name));
   return [...rows, ...absent.map((name) => ({ ...emptyRow(rows[0]?.peer ?? peer, name, threads), error }))];
+}
+
+/** Puts a peer's `peak_mb` of a case into its row. */
+export function addMemory(peer: Peer, threads: number, name: CaseName, rows: readonly Row[]): void {
+  const row = rows.find(
+    (each) => each.case === name && each.peer.split(' ')[0] === peer.name && each.error === undefined,
+  );
+  if (peer.memory === undefined || row === undefined) return;
+  const { peak_mb } = rowsOf(peer.name, threads, [name], peer.memory(threads, name))[0]!;
+  if (peak_mb !== undefined) row.peak_mb = peak_mb;
 }
 
 /** Rows of the same peer, case and threads become one: the median of the medians, the least minimum, all repetitions. */
@@ -101,6 +102,9 @@ export const warploom: Peer = {
   rounds: 'all',
   measure: (threads, cases) =>
     run(process.execPath, ['--import', 'tsx', join(here, 'ours.ts'), ...cases], { WARPLOOM_THREADS: String(threads) }),
+  memory(threads, name) {
+    return this.measure(threads, ['--memory', name]);
+  },
 };
 
 /** Debian's PyTorch needs its OpenBLAS with OpenMP found first: with the plain one two threads are many times slower. */
@@ -112,6 +116,9 @@ export const pytorch: Peer = {
     const env = { OMP_NUM_THREADS: String(threads), ...(existsSync(openblas) ? { LD_LIBRARY_PATH: openblas } : {}) };
     const python = existsSync('/usr/bin/python3') ? '/usr/bin/python3' : 'python3';
     return run(python, [join(here, 'pytorch.py'), String(threads), ...cases], env);
+  },
+  memory(threads, name) {
+    return this.measure(threads, ['--memory', name]);
   },
 };
 

@@ -1,4 +1,8 @@
-/** warploom's side: `tsx bench/ours.ts CASE...` prints one row of JSON a line. Threads come from WARPLOOM_THREADS. */
+/**
+ * warploom's side: `tsx bench/ours.ts CASE...` prints one row of JSON a line, `... --memory CASE` one of memory. Threads come from
+ * WARPLOOM_THREADS.
+ */
+import { readFileSync } from 'node:fs';
 import Benchmark from 'benchmark';
 import {
   capture,
@@ -16,7 +20,7 @@ import {
   tidy,
   type Tensor,
 } from '../src/index.js';
-import { tinyChain, type CaseName, type Row } from './cases.js';
+import { emptyRow, tinyChain, type CaseName, type Row } from './cases.js';
 
 class Block extends nn.Module {
   readonly ln1: nn.LayerNorm;
@@ -194,5 +198,20 @@ async function measure(name: Exclude<CaseName, 'peak'>): Promise<Row> {
   };
 }
 
-for (const name of process.argv.slice(2) as Exclude<CaseName, 'peak'>[])
-  console.log(JSON.stringify(await measure(name)));
+/** As `VmRSS` or `VmHWM` of this process, in 1e6 bytes. */
+const status = (key: string): number =>
+  (Number(new RegExp(`^${key}:\\s+(\\d+) kB`, 'm').exec(readFileSync('/proc/self/status', 'utf8'))![1]) * 1024) / 1e6;
+
+/** One case a process: what its steps take at most beyond what the import left. */
+async function memoryOf(name: Exclude<CaseName, 'peak'>): Promise<Row> {
+  const imported = status('VmRSS');
+  const program = programs[name]();
+  for (let i = 0; i < 20; i++) await program();
+  const threads = Number(process.env['WARPLOOM_THREADS']);
+  return { ...emptyRow('warploom', name, threads), peak_mb: status('VmHWM') - imported };
+}
+
+const asked = process.argv.slice(2);
+const memory = asked[0] === '--memory';
+for (const name of (memory ? asked.slice(1) : asked) as Exclude<CaseName, 'peak'>[])
+  console.log(JSON.stringify(await (memory ? memoryOf(name) : measure(name))));

@@ -101,6 +101,22 @@ PROGRAMS = {"matmul_512": lambda: product(512), "matmul_1024": lambda: product(1
             "tiny_add": chain, "mlp_step": mlp, "cnn_step": cnn, "gpt_step": gpt,
             "tiny_mlp": tiny_mlp, "tiny_mlp_captured": tiny_mlp}  # PyTorch 1.13 has no capture on the CPU: eager beside both
 
+
+
+def status(key):
+    with open("/proc/self/status") as file:
+        return int(next(line.split()[1] for line in file if line.startswith(key + ":"))) * 1024 / 1e6
+
+
+ROW = {"peer": "pytorch " + torch.__version__, "threads": THREADS, "dtype": "float32"}
+if sys.argv[2] == "--memory":
+    # One case a process: what its steps take at most beyond what the import left.
+    imported, program = status("VmRSS"), PROGRAMS[sys.argv[3]]()
+    for _ in range(20):
+        program()
+    print(json.dumps({**ROW, "case": sys.argv[3], "peak_mb": status("VmHWM") - imported}))
+    sys.exit()
+
 for name in sys.argv[2:]:
     program = PROGRAMS[name]()
     for _ in range(3):
@@ -112,5 +128,5 @@ for name in sys.argv[2:]:
         samples.append(time.perf_counter() - start)
     samples.sort()
     unit = 1000 / (TINY_CHAIN if name == "tiny_add" else 1)
-    print(json.dumps({"peer": "pytorch " + torch.__version__, "case": name, "threads": THREADS, "dtype": "float32",
-                      "median_ms": samples[len(samples) // 2] * unit, "min_ms": samples[0] * unit, "reps": len(samples)}), flush=True)
+    print(json.dumps({**ROW, "case": name, "median_ms": samples[len(samples) // 2] * unit, "min_ms": samples[0] * unit,
+                      "reps": len(samples)}), flush=True)
