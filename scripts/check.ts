@@ -95,6 +95,12 @@ await step('a million launches', () =>
   runNative(buildFolder, { CUDASIM_LAUNCHES: '1000000' }, 900, '^cudasim_driver_endurance_test$'),
 );
 await step('package', checkPackage);
+// Of the fatbins that the package has just been built with: nothing is compiled twice. A kernel that spills fails.
+await step('kernels table', async () => {
+  const done = await start(bin('tsx'), ['scripts/kernels-table.ts'], { timeoutSeconds: 900 });
+  process.stdout.write(done.code === 0 ? `${done.output.trimEnd().split('\n').at(-1)}\n` : done.output);
+  return done.code === 0;
+});
 await step('digits', digitsLines);
 // A prime share, so that every pattern of low bits comes up; `npm run test:sweep` takes every input.
 await step('sweep, one function input in 61', () =>

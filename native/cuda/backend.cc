@@ -3,16 +3,18 @@
 #include <algorithm>
 #include <atomic>
 #include <cstring>
+#include <vector>
 
 #include "cuda/context.h"
 #include "cuda/current.h"
 #include "cuda/kernels.h"
+#include "cuda/peer.h"
 #include "engine/futex.h"
 
 namespace warploom::cuda {
 namespace {
 
-class CudaDevice final : public DeviceImpl {
+class CudaDevice final : public DeviceImpl, public PeerDevice {
  public:
   explicit CudaDevice(const Driver& driver) : driver_(driver) {}
 
@@ -37,7 +39,8 @@ class CudaDevice final : public DeviceImpl {
     properties.allocType = abi::CU_MEM_ALLOCATION_TYPE_PINNED;
     properties.location = {abi::CU_MEM_LOCATION_TYPE_DEVICE, device_};
     driver_.check(driver_.memPoolCreate(&pool_, &properties), "cuMemPoolCreate");
-    void* word = allocate(sizeof(IndexErrorWord));
+    // One of its own, and room for that of another device.
+    void* word = allocate(2 * sizeof(IndexErrorWord));
     if (word == nullptr) throw std::runtime_error("no device memory for an error word of 24 bytes");
     context_ = std::make_unique<CudaContext>(driver_, primary_, stream_, kernelFolder);
     context_->errorWord = static_cast<IndexErrorWord*>(word);
@@ -138,6 +141,13 @@ class CudaDevice final : public DeviceImpl {
     return false;
   }
 
+  std::unique_ptr<PeerCopy> copyFromPeer(DeviceImpl& source, const void* from, void* to, std::size_t bytes) override {
+    auto* other = dynamic_cast<CudaDevice*>(&source);
+    if (other == nullptr) return nullptr;
+    other->admit(device_);
+    return peerCopy(other->end(), from, end(), to, bytes);
+  }
+
   bool finish(IndexErrorInfo& offender) override {
     struct Wait final : Arrival {
       void arrived(const IndexErrorInfo* found, const char*) override {
@@ -190,6 +200,20 @@ class CudaDevice final : public DeviceImpl {
   }
 
  private:
+  PeerEnd end() const { return {primary_, stream_, context_.get(), context_->errorWord + 1}; }
+
+  // Lets another device read this one's memory directly where the hardware can. Where that fails, for whatever reason,
+  // the driver takes the bytes of a copy through the host.
+  void admit(abi::CUdevice reader) {
+    if (std::find(admitted_.begin(), admitted_.end(), reader) != admitted_.end()) return;
+    admitted_.push_back(reader);
+    int can = 0;
+    if (driver_.deviceCanAccessPeer(&can, reader, device_) != abi::CUDA_SUCCESS || can == 0) return;
+    const abi::CUmemAccessDesc access = {{abi::CU_MEM_LOCATION_TYPE_DEVICE, reader},
+                                         abi::CU_MEM_ACCESS_FLAGS_PROT_READWRITE};
+    driver_.memPoolSetAccess(pool_, &access, 1);
+  }
+
   // Queues the error word's way to the host, and clears it behind that.
   abi::CUresult collectErrors(IndexErrorWord* to) {
     const auto word = reinterpret_cast<abi::CUdeviceptr>(context_->errorWord);
@@ -214,6 +238,7 @@ class CudaDevice final : public DeviceImpl {
   abi::CUmemoryPool pool_ = nullptr;
   std::size_t capacity_ = 0;
   std::string name_;
+  std::vector<abi::CUdevice> admitted_;
   uint64_t reads_ = 0;
   const OpEntry* const table_ = kernelTable();
   std::unique_ptr<CudaContext> context_;

@@ -114,6 +114,14 @@ void CudaContext::copy(void* to, const void* from, std::size_t bytes) {
   copyNode(what);
 }
 
+void CudaContext::copyFromPeer(void* to, const void* from, abi::CUcontext fromContext, std::size_t bytes) {
+  const abi::CUresult result =
+      driver_.memcpyPeerAsync(address(to), context_, address(from), fromContext, bytes, stream_);
+  if (result != abi::CUDA_SUCCESS)
+    refuse(driver_, result, "copy of " + std::to_string(bytes) + " bytes between devices");
+  count();
+}
+
 void CudaContext::copyFromHost(void* to, const void* from, std::size_t bytes) {
   abi::CUDA_MEMCPY3D what = {};
   what.srcMemoryType = abi::CU_MEMORYTYPE_HOST;

@@ -58,6 +58,8 @@ class CudaContext final : public Context {
   }
   void fill(void* to, unsigned char value, std::size_t bytes);
   void copy(void* to, const void* from, std::size_t bytes);
+  // From another device, whose primary context is given; not while a graph is built.
+  void copyFromPeer(void* to, const void* from, abi::CUcontext fromContext, std::size_t bytes);
   // From host memory that outlives the graph; only while one is built.
   void copyFromHost(void* to, const void* from, std::size_t bytes);
 

@@ -144,6 +144,21 @@ void Device::read(Block* block, std::size_t offset, void* target, std::size_t by
 }
 
 void Device::receive(Block* block, Device& from, Block* source, std::size_t offset, std::size_t bytes) {
+  const void* data = static_cast<const char*>(source->data) + offset;
+  auto* peer = dynamic_cast<PeerDevice*>(impl_.get());
+  if (std::unique_ptr<PeerCopy> copy = peer ? peer->copyFromPeer(*from.impl_, data, block->data, bytes) : nullptr) {
+    auto* shared = new PeerTransfer(std::move(copy));
+    const auto step = [&](Device& device, JobKind kind, BlockUse use) {
+      JobHeader* job = device.reserve(kind, 1, sizeof(PeerPayload));
+      jobUses(job)[0] = use;
+      *static_cast<PeerPayload*>(jobPayload(job)) = {shared};
+      device.publish(job);
+    };
+    step(from, JobKind::send, BlockUse::of(source, Access::read));
+    step(*this, JobKind::take, BlockUse::of(block, Access::fresh));
+    step(from, JobKind::settle, BlockUse::of(source, Access::read));
+    return;
+  }
   auto* transfer = new Transfer(bytes);
   from.read(source, offset, transfer->buffer, bytes, transfer);
   JobHeader* job = reserve(JobKind::receive, 1, sizeof(ReceivePayload));

@@ -10,7 +10,7 @@
 
 namespace warploom {
 
-enum class JobKind : uint16_t { op, upload, read, receive, replay, forget, skip };
+enum class JobKind : uint16_t { op, upload, read, receive, send, take, settle, replay, forget, skip };
 
 // How a job touches a block. `fresh`: an output allocated for it, which no earlier failure may spoil.
 enum class Access : uintptr_t { read = 0, write = 1, fresh = 2 };

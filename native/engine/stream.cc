@@ -168,6 +168,15 @@ void Stream::runOne(JobHeader* job) {
     case JobKind::receive:
       receive(job, *static_cast<ReceivePayload*>(jobPayload(job)));
       break;
+    case JobKind::send:
+      send(job, *static_cast<PeerPayload*>(jobPayload(job))->transfer);
+      break;
+    case JobKind::take:
+      take(job, *static_cast<PeerPayload*>(jobPayload(job))->transfer);
+      break;
+    case JobKind::settle:
+      settle(*static_cast<PeerPayload*>(jobPayload(job))->transfer);
+      break;
     case JobKind::replay:
       replay(*static_cast<ReplayPayload*>(jobPayload(job))->recording);
       break;
@@ -187,6 +196,13 @@ void Stream::discard(JobHeader* job) {
     static_cast<ReadPayload*>(jobPayload(job))->completion->abandon();
   } else if (job->kind == JobKind::receive) {
     static_cast<ReceivePayload*>(jobPayload(job))->transfer->release();
+  } else if (job->kind == JobKind::send || job->kind == JobKind::take || job->kind == JobKind::settle) {
+    PeerTransfer& transfer = *static_cast<PeerPayload*>(jobPayload(job))->transfer;
+    if (job->kind == JobKind::send) transfer.error = stoppedBeforeCopy();
+    if (job->kind != JobKind::settle) {
+      transfer.reach(job->kind == JobKind::send ? PeerTransfer::sent : PeerTransfer::taken);
+    }
+    transfer.release();
   } else if (job->kind == JobKind::forget) {
     delete static_cast<ReplayPayload*>(jobPayload(job))->recording;
   }
@@ -295,15 +311,17 @@ void Stream::collectIndexError() {
   notePending(pendingIndex_, indexError(info));
 }
 
+// What a job that carries bytes away has to tell with them.
+Error Stream::errorToTell(JobHeader* job) {
+  const Error* spoiled = poisonOf(job);
+  std::lock_guard<std::mutex> lock(pendingMutex_);
+  if (spoiled == nullptr) return std::exchange(pendingIndex_, Error());
+  pendingFailure_ = Error();
+  return *spoiled;
+}
+
 void Stream::settleRead(JobHeader* job, ReadPayload& read) {
-  if (const Error* spoiled = poisonOf(job)) {
-    read.completion->error = *spoiled;
-    std::lock_guard<std::mutex> lock(pendingMutex_);
-    pendingFailure_ = Error();
-  } else {
-    std::lock_guard<std::mutex> lock(pendingMutex_);
-    read.completion->error = std::exchange(pendingIndex_, Error());
-  }
+  read.completion->error = errorToTell(job);
   try {
     if (!read.completion->error && !device_.copyToHost(read.target, read.source, read.bytes, *read.completion)) return;
   } catch (const std::exception& error) {
@@ -328,6 +346,48 @@ void Stream::receive(JobHeader* job, ReceivePayload& payload) {
   } else {
     jobUses(job)[0].block()->poison = 0;
   }
+}
+
+void Stream::send(JobHeader* job, PeerTransfer& transfer) {
+  transfer.error = errorToTell(job);
+  if (!transfer.error) {
+    try {
+      transfer.copy->send();
+    } catch (const std::exception& thrown) {
+      transfer.error = errorOf(thrown, "to");
+    }
+  }
+  transfer.reach(PeerTransfer::sent);
+  transfer.release();
+}
+
+void Stream::take(JobHeader* job, PeerTransfer& transfer) {
+  transfer.wait(PeerTransfer::sent);
+  Error error = transfer.error;
+  if (!error) {
+    try {
+      transfer.copy->take();
+    } catch (const std::exception& thrown) {
+      error = errorOf(thrown, "to");
+    }
+  }
+  transfer.reach(PeerTransfer::taken);
+  transfer.release();
+  if (error) {
+    spoil(job, error);
+  } else {
+    jobUses(job)[0].block()->poison = 0;
+  }
+}
+
+void Stream::settle(PeerTransfer& transfer) {
+  transfer.wait(PeerTransfer::taken);
+  try {
+    transfer.copy->settle();
+  } catch (const std::exception&) {
+    // What is wrong with the device shows at its next job or read.
+  }
+  transfer.release();
 }
 
 void Stream::notePendingIndex(const IndexErrorInfo& info) { notePending(pendingIndex_, indexError(info)); }

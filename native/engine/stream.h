@@ -17,6 +17,7 @@ namespace warploom {
 
 class Recording;
 struct ReceivePayload;
+class PeerTransfer;
 
 class Stream {
  public:
@@ -59,6 +60,10 @@ class Stream {
   void wakeProducer();
   const Error* poisonOf(JobHeader* job);
   void receive(JobHeader* job, ReceivePayload& payload);
+  void send(JobHeader* job, PeerTransfer& transfer);
+  void take(JobHeader* job, PeerTransfer& transfer);
+  void settle(PeerTransfer& transfer);
+  Error errorToTell(JobHeader* job);
   void poisonOutputs(JobHeader* job, int32_t mark);
   // Keeps the error for whoever reads the job's outputs.
   void spoil(JobHeader* job, const Error& error);

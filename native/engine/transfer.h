@@ -1,16 +1,28 @@
-// Bytes on their way from one device to another, through host memory: the source's stream fills a buffer in its turn,
-// the target's stream waits for it and takes it up. So neither device's memory is touched out of its own order. Waiting
-// cannot go round in a circle: a stream waits only for what was queued before.
+// Bytes on their way from one device to another. Through host memory: the source's stream fills a buffer in its turn,
+// the target's stream waits for it and takes it up. Or by the devices themselves (PeerCopy), with a job on the source
+// before and behind the target's. So neither device's memory is touched out of its own order. Waiting cannot go round
+// in a circle: a stream waits only for what was queued before.
 #pragma once
 
 #include <atomic>
 #include <cstdlib>
+#include <memory>
 #include <new>
+#include <utility>
 
 #include "engine/futex.h"
 #include "engine/job.h"
+#include "engine/peer.h"
 
 namespace warploom {
+
+inline Error stoppedBeforeCopy() {
+  Error error;
+  error.code = ErrorCode::failed;
+  error.op = "to";
+  error.message = "the source's stream was stopped before the copy";
+  return error;
+}
 
 class Transfer final : public Completion {
  public:
@@ -25,9 +37,7 @@ class Transfer final : public Completion {
     release();
   }
   void abandon() override {
-    error.code = ErrorCode::failed;
-    error.op = "to";
-    error.message = "the source's stream was stopped before the copy";
+    error = stoppedBeforeCopy();
     post();
   }
 
@@ -51,6 +61,42 @@ struct ReceivePayload {
   void* target;
   uint64_t bytes;
   Transfer* transfer;
+};
+
+// What the three jobs of a PeerCopy share; a job that is dropped instead of run reaches its step, too.
+class PeerTransfer {
+ public:
+  enum Step : uint32_t { queued, sent, taken };
+
+  explicit PeerTransfer(std::unique_ptr<PeerCopy> copy) : copy(std::move(copy)) {}
+
+  void reach(Step step) {
+    uint32_t before = step_.load(std::memory_order_relaxed);
+    while (before < step && !step_.compare_exchange_weak(before, step, std::memory_order_acq_rel)) {
+    }
+    futexWake(&step_);
+  }
+  void wait(Step step) {
+    for (uint32_t at = step_.load(std::memory_order_acquire); at < step; at = step_.load(std::memory_order_acquire)) {
+      futexWait(&step_, at);
+    }
+  }
+  // Each of the three jobs lets go once.
+  void release() {
+    if (references_.fetch_sub(1, std::memory_order_acq_rel) == 1) delete this;
+  }
+
+  const std::unique_ptr<PeerCopy> copy;
+  Error error;  // of the source; read once `sent` is reached
+
+ private:
+  ~PeerTransfer() = default;
+  std::atomic<uint32_t> step_{queued};
+  std::atomic<int> references_{3};
+};
+
+struct PeerPayload {
+  PeerTransfer* transfer;
 };
 
 }  // namespace warploom

@@ -141,6 +141,11 @@ WL_MOVE(uint32_t, b4)
 WL_MOVE(uint64_t, b8)
 WL_MOVE(uint4, b16)
 
+// The word for index errors that came from another device; an offender of this one stays.
+extern "C" __global__ void carry_index_error(IndexErrorWord* to, const IndexErrorWord* from) {
+  if (to->op == 0) *to = *from;
+}
+
 WL_ENTRY move_dense(const UnaryArgs args, int64_t bytes) {
   const uint8_t* x = args.x.as<uint8_t>();
   uint8_t* y = args.y.as<uint8_t>();

@@ -58,7 +58,4 @@ TEST(a_grid_that_waits_for_itself) {
 
 #else
 #include "native/check.h"
-
-SKIP("groups of several warps in device_runtime_test.cc: no nvcc compiles its kernels");
-
 #endif
