@@ -28,17 +28,27 @@ WL_INLINE vfloat vscale2(vfloat x, vfloat n) {
 // Adding it rounds to a whole number, which subtracting it leaves: 1.5 * 2^23.
 constexpr float kRounder = 12582912.0f;
 
-// e^(x + low) for -104 <= x <= 89, where low is what x lost by rounding. Range reduction after Cody and Waite.
-WL_INLINE Exponential vexpParts(vfloat x, vfloat low) {
-  const vfloat n = vfma(x, vset(1.44269504088896341f), vset(kRounder)) - kRounder;
-  vfloat r = vfma(n, vset(-0.693359375f), x);
-  r = vfma(n, vset(2.12194440e-4f), r) + low;
+// e^r for |r| <= 0.35, times 2^n.
+WL_INLINE Exponential vexpPolynomial(vfloat r, vfloat n) {
   vfloat p = vset(0x1.6a3fb2p-10f);
   p = vfma(p, r, vset(0x1.1239ep-7f));
   p = vfma(p, r, vset(0x1.5558bep-5f));
   p = vfma(p, r, vset(0x1.555492p-3f));
   p = vfma(p, r, vset(0x1.fffffcp-2f));
   return {vfma(p, r * r, r), n};
+}
+// x - n log 2, after Cody and Waite: log 2 in two parts, of which n times the first is exact.
+WL_INLINE vfloat vexpRest(vfloat x, vfloat n) { return vfma(n, vset(2.12194440e-4f), vfma(n, vset(-0.693359375f), x)); }
+WL_INLINE vfloat vexpWhole(vfloat x) { return vfma(x, vset(1.44269504088896341f), vset(kRounder)) - kRounder; }
+
+// e^x, and e^(x + low) where low is what x lost by rounding, for -104 <= x <= 89.
+WL_INLINE Exponential vexpParts(vfloat x) {
+  const vfloat n = vexpWhole(x);
+  return vexpPolynomial(vexpRest(x, n), n);
+}
+WL_INLINE Exponential vexpParts(vfloat x, vfloat low) {
+  const vfloat n = vexpWhole(x);
+  return vexpPolynomial(vexpRest(x, n) + low, n);
 }
 
 // 2^(x + low), the same.
@@ -56,13 +66,13 @@ WL_INLINE Exponential vexp2Parts(vfloat x, vfloat low) {
 
 WL_INLINE vfloat vexp(vfloat x) {
   // Beyond these the result is infinite or 0 anyhow.
-  const Exponential e = vexpParts(vatMost(vatLeast(x, -104.0f), 89.0f), vfloat{});
+  const Exponential e = vexpParts(vatMost(vatLeast(x, -104.0f), 89.0f));
   return vscale2(e.mantissa(), e.n);
 }
 
-// e^x for -104 <= x <= 0 or NaN.
+// e^x for x <= 0 or NaN.
 WL_INLINE vfloat vexpOfNegative(vfloat x) {
-  const Exponential e = vexpParts(x, vfloat{});
+  const Exponential e = vexpParts(vatLeast(x, -104.0f));
   return vscale2(e.mantissa(), e.n);
 }
 
@@ -115,7 +125,7 @@ WL_INLINE vfloat vlog(vfloat x) {
 WL_INLINE vfloat vtanh(vfloat x) {
   const vfloat a = vabs(x);
   const vfloat bounded = vatMost(a, 10.0f);  // tanh(10) rounds to 1
-  const Exponential e = vexpParts(bounded + bounded, vfloat{});
+  const Exponential e = vexpParts(bounded + bounded);
   const vfloat far = 1.0f - 2.0f / (vscale2(e.mantissa(), e.n) + 1.0f);
   const vfloat z = x * x;
   vfloat p = vset(-5.70498872745e-3f);
@@ -129,7 +139,7 @@ WL_INLINE vfloat vtanh(vfloat x) {
 
 // 1 / (1 + e^-x). Only e^-|x| is formed, so nothing overflows or cancels.
 WL_INLINE vfloat vsigmoid(vfloat x) {
-  const vfloat e = vexpOfNegative(vatLeast(-vabs(x), -104.0f));
+  const vfloat e = vexpOfNegative(-vabs(x));
   return vdivideByOnePlus(x < 0.0f ? e : vset(1.0f), e);
 }
 
@@ -168,6 +178,7 @@ WL_BY_LANE(vtanh, __builtin_tanh)
 WL_BY_LANE(verf, __builtin_erf)
 WL_BY_LANE(verfc, __builtin_erfc)
 #undef WL_BY_LANE
+WL_INLINE vdouble vexpOfNegative(vdouble x) { return vexp(x); }
 WL_INLINE vdouble vsigmoid(vdouble x) {
   const vdouble e = vexp(-vabs(x));
   return (x < 0.0 ? e : vset(1.0)) / (1.0 + e);

@@ -93,18 +93,18 @@ struct LogSumExp {
   T logSum;  // of exp(x - max)
 };
 
+// The greatest of a row, and the sum of exp(x - greatest).
 template <class T, bool kUnit>
-static LogSumExp<T> logSumExp(const T* x, int64_t stride, int64_t C) {
+static WL_INLINE void sumExp(const T* x, int64_t stride, int64_t C, T* greatest, T* sum) {
   constexpr T kNegativeInfinity = -static_cast<T>(__builtin_inf());
-  const T greatest = maxRow<T>(
+  *greatest = maxRow<T>(
       C, [&](int64_t c, int count)
              __attribute__((always_inline)) { return loadRow<kUnit>(x, stride, c, count, kNegativeInfinity); });
-  const VectorOf<T> shift = vset<T>(greatest);
-  const T sum = sumRow<T>(
+  const VectorOf<T> shift = vset<T>(*greatest);
+  *sum = sumRow<T>(
       C, [&](int64_t c, int count) __attribute__((always_inline)) {
-        return vexp(loadRow<kUnit>(x, stride, c, count, kNegativeInfinity) - shift);
+        return vexpOfNegative(loadRow<kUnit>(x, stride, c, count, kNegativeInfinity) - shift);
       });
-  return {greatest, scalarLog<T>(sum)};
 }
 
 // The loss at one position. L - x_c is formed as (max - x_c) + logSum, which does not lose the small part to a large
@@ -147,20 +147,30 @@ static void forward(const CrossEntropyArgs& args, Context& context) {
   const int64_t I = args.logits.sizes[2], grain = grainOf(args.logits), chunks = chunksOf(args.logits);
   Partial* partials = static_cast<Partial*>(context.scratch());
   context.parallel(positions(args.logits), grain, [&](int64_t begin, int64_t end, int) {
-    Cascade<double> losses, norms;
-    for (int64_t position = begin; position < end && !context.cancelled(); ++position) {
-      const int64_t n = position / I, i = position % I;
-      const T* x = rowOf<const T>(args.logits, n, i);
-      const LogSumExp<T> lse = logSumExp<T, kUnit>(x, args.logits.strides[1], p.C);
-      const T* q = p.probabilities ? rowOf<const T>(args.target, n, i) : nullptr;
-      double norm = 0;
-      const T loss = lossAt<T, kUnit>(p, x, lse, q == nullptr ? p.indexAt(n, i) : 0, q, context, &norm);
-      at<T>(args.lse, n, i) = lse.max + lse.logSum;
-      if (args.reduction == kNone) at<T>(args.loss, n, i) = loss;
-      losses.add(static_cast<double>(loss));
-      norms.add(norm);
+    Sum losses, norms;
+    // As many positions together as a vector has lanes: a logarithm costs as much for all of them as for one.
+    for (int64_t first = begin; first < end && !context.cancelled(); first += kLanes<T>) {
+      const int count = end - first < kLanes<T> ? static_cast<int>(end - first) : kLanes<T>;
+      T greatest[kLanes<T>], sums[kLanes<T>] = {};
+      for (int k = 0; k < count; ++k) {
+        const int64_t n = I == 1 ? first + k : (first + k) / I, i = first + k - n * I;
+        sumExp<T, kUnit>(rowOf<const T>(args.logits, n, i), args.logits.strides[1], p.C, greatest + k, sums + k);
+      }
+      vstore(sums, vlog(vload(sums)));
+      for (int k = 0; k < count; ++k) {
+        const int64_t n = I == 1 ? first + k : (first + k) / I, i = first + k - n * I;
+        const LogSumExp<T> lse = {greatest[k], sums[k]};
+        const T* q = p.probabilities ? rowOf<const T>(args.target, n, i) : nullptr;
+        double norm = 0;
+        const T loss = lossAt<T, kUnit>(p, rowOf<const T>(args.logits, n, i), lse, q == nullptr ? p.indexAt(n, i) : 0,
+                                        q, context, &norm);
+        at<T>(args.lse, n, i) = lse.max + lse.logSum;
+        if (args.reduction == kNone) at<T>(args.loss, n, i) = loss;
+        losses.add(static_cast<double>(loss));
+        norms.add(norm);
+      }
     }
-    partials[begin / grain] = {losses.total(0), norms.total(0)};
+    partials[begin / grain] = {losses.total(), norms.total()};
   });
   Partial sum = {0, 0};
   if (chunks > 0)
@@ -221,7 +231,7 @@ static void backward(const CrossEntropyBackwardArgs& args, Context& context) {
       if (args.reduction == kMean) whole = whole / args.norm.as<const T>()[0];
     }
     for (int64_t position = begin; position < end && !context.cancelled(); ++position) {
-      const int64_t n = position / I, i = position % I;
+      const int64_t n = I == 1 ? position : position / I, i = position - n * I;
       const T scale = args.reduction == kNone ? at<const T>(args.g, n, i) : whole;
       const T* x = rowOf<const T>(args.logits, n, i);
       const T lse = at<const T>(args.lse, n, i);

@@ -14,12 +14,6 @@
 namespace norms {
 
 constexpr int64_t kChunkElements = 16384;
-// The gradients of weight and bias sum over R: partials of this many rows each, then the partials in order.
-constexpr int64_t kRowsPerPartial = 256;
-// Columns that one task of that sum owns, in vectors: a strip of rows is read in runs of so many cache lines (or
-// halves).
-constexpr int kStripVectors = 4;
-
 // Vector i of an optional [C] operand, `absent` where there is none.
 template <class T>
 static WL_INLINE VectorOf<T> loadOr(const T* values, int64_t i, int count, T absent) {
@@ -89,77 +83,84 @@ static void backwardRow(const T* g, const T* x, const T* weight, T mean, T rstd,
       });
 }
 
-// dweight = sum over rows of g n and dbias = sum of g, for rows [begin, end) of the vector of columns at i: blocks of
-// 16 rows, then pairwise.
+// Adds to dweight the sum over rows [begin, end) of g n, and to dbias that of g, at the vector of columns at i.
 template <class T>
 static WL_INLINE void sumRows(const T* g, const T* x, const T* mean, const T* rstd, int64_t C, int64_t begin,
-                              int64_t end, int64_t i, int count, T* weightPart, T* biasPart) {
-  const VectorOf<T> zero = vset<T>(T{0});
-  Cascade<VectorOf<T> > weights, biases;
-  for (int64_t block = begin; block < end; block += 16) {
-    const int64_t stop = block + 16 < end ? block + 16 : end;
-    VectorOf<T> w = zero, b = zero;
-    for (int64_t r = block; r < stop; ++r) {
-      const VectorOf<T> gradient = loadRow<true>(g + r * C, 1, i, count, T{0});
-      const VectorOf<T> normal = (loadRow<true>(x + r * C, 1, i, count, T{0}) - vset<T>(mean[r])) * vset<T>(rstd[r]);
-      w = w + gradient * normal;
-      b = b + gradient;
-    }
-    weights.add(w);
-    biases.add(b);
+                              int64_t end, int64_t i, int count, T* dweight, T* dbias) {
+  VectorOf<T> w = vset<T>(T{0}), b = w;
+  for (int64_t r = begin; r < end; ++r) {
+    const VectorOf<T> gradient = loadRow<true>(g + r * C, 1, i, count, T{0});
+    const VectorOf<T> normal = (loadRow<true>(x + r * C, 1, i, count, T{0}) - vset<T>(mean[r])) * vset<T>(rstd[r]);
+    w = w + gradient * normal;
+    b = b + gradient;
   }
-  storeRow<true>(weightPart, 1, i, count, weights.total(zero));
-  storeRow<true>(biasPart, 1, i, count, biases.total(zero));
+  storeRow<true>(dweight, 1, i, count, loadRow<true>(static_cast<const T*>(dweight), 1, i, count, T{0}) + w);
+  storeRow<true>(dbias, 1, i, count, loadRow<true>(static_cast<const T*>(dbias), 1, i, count, T{0}) + b);
 }
 
-static int64_t partials(int64_t R) { return (R + kRowsPerPartial - 1) / kRowsPerPartial; }
+// How the gradients of weight and bias sum over R, from the shape alone: some rows at once, few enough for the
+// second-level cache; up to 16 such sums one after the other make a partial; the partials pairwise. Few rows make small
+// partials, so that there are some to share out.
+struct RowSums {
+  int64_t atOnce;
+  int64_t perPartial;
+  int64_t partials;
 
-// The gradients of weight and bias. Scratch holds [partials][2][C].
+  RowSums(int64_t R, int64_t C) {
+    atOnce = std::min<int64_t>(16, grainFor(kChunkElements, C));
+    perPartial = std::min<int64_t>(16 * atOnce, R <= 1024 ? 16 : R <= 4096 ? 64 : 256);
+    partials = (R + perPartial - 1) / perPartial;
+  }
+};
+
+// Blocks of rows that stay in a cache: dx of each row, then their share of the gradients of weight and bias. Scratch
+// holds [partials][2][C].
 template <class T>
-static void backwardParameters(const LayerNormBackwardArgs& args, Context& context) {
+static void backward(const LayerNormBackwardArgs& args, Context& context) {
   const int64_t R = args.x.sizes[0], C = args.x.sizes[1];
   const T* g = args.g.as<const T>();
   const T* x = args.x.as<const T>();
   const T* mean = args.mean.as<const T>();
   const T* rstd = args.rstd.as<const T>();
-  T* parts = static_cast<T*>(context.scratch());
-  const int64_t blocks = partials(R);
-  const int64_t stripColumns = kStripVectors * kLanes<T>;
-  const int64_t strips = (C + stripColumns - 1) / stripColumns;
-  const int64_t grain = grainFor(kChunkElements, (R < kRowsPerPartial ? R : kRowsPerPartial) * stripColumns);
-  context.parallel(blocks * strips, grain, [&](int64_t begin, int64_t end, int) {
-    for (int64_t task = begin; task < end; ++task) {
-      const int64_t block = task / strips, column = task % strips * stripColumns;
-      const int64_t first = block * kRowsPerPartial, last = first + kRowsPerPartial < R ? first + kRowsPerPartial : R;
-      const int64_t columns = C - column < stripColumns ? C - column : stripColumns;
-      T* part = parts + block * 2 * C;
-      eachVector<T>(
-          columns, [&](int64_t i, int count) __attribute__((always_inline)) {
-            sumRows<T>(g, x, mean, rstd, C, first, last, column + i, count, part, part + C);
-          });
-    }
-  });
-  context.parallel(C, grainFor(kChunkElements, blocks), [&](int64_t begin, int64_t end, int) {
-    for (int64_t c = begin; c < end; ++c) {
-      if (args.dweight.present()) args.dweight.as<T>()[c] = sumPartials<T>(parts + c, blocks, 2 * C);
-      if (args.dbias.present()) args.dbias.as<T>()[c] = sumPartials<T>(parts + C + c, blocks, 2 * C);
-    }
-  });
-}
-
-template <class T>
-static void backward(const LayerNormBackwardArgs& args, Context& context) {
-  const int64_t R = args.x.sizes[0], C = args.x.sizes[1];
-  if (args.dx.present()) {
-    const T* weight = args.weight.present() ? args.weight.as<const T>() : nullptr;
-    context.parallel(R, grainFor(kChunkElements, C), [&](int64_t begin, int64_t end, int) {
-      for (int64_t r = begin; r < end && !context.cancelled(); ++r) {
-        backwardRow<T>(args.g.as<const T>() + r * C, args.x.as<const T>() + r * C, weight, args.mean.as<const T>()[r],
-                       args.rstd.as<const T>()[r], args.dx.as<T>() + r * C, C);
+  const T* weight = args.weight.present() ? args.weight.as<const T>() : nullptr;
+  const bool parameters = args.dweight.present() || args.dbias.present();
+  T* const parts = static_cast<T*>(context.scratch());
+  const RowSums sums(R, C);
+  context.parallel(sums.partials, grainFor(kChunkElements, sums.perPartial * C), [&](int64_t begin, int64_t end, int) {
+    for (int64_t block = begin; block < end; ++block) {
+      const int64_t last = std::min(R, (block + 1) * sums.perPartial);
+      T* const part = parts + block * 2 * C;
+      if (parameters) std::memset(part, 0, static_cast<size_t>(2 * C) * sizeof(T));
+      for (int64_t first = block * sums.perPartial; first < last && !context.cancelled(); first += sums.atOnce) {
+        const int64_t stop = std::min(last, first + sums.atOnce);
+        if (args.dx.present()) {
+          for (int64_t r = first; r < stop; ++r) {
+            backwardRow<T>(g + r * C, x + r * C, weight, mean[r], rstd[r], args.dx.as<T>() + r * C, C);
+          }
+        }
+        if (!parameters) continue;
+        eachVector<T>(
+            C, [&](int64_t i, int count) __attribute__((always_inline)) {
+              sumRows<T>(g, x, mean, rstd, C, first, stop, i, count, part, part + C);
+            });
       }
-    });
-  }
-  if (args.dweight.present() || args.dbias.present()) backwardParameters<T>(args, context);
+    }
+  });
+  if (!parameters) return;
+  const auto total = [&](const T* from, T* to, int64_t begin, int64_t columns) {
+    eachVector<T>(
+        columns, [&](int64_t i, int count) __attribute__((always_inline)) {
+          Cascade<VectorOf<T> > sum;
+          for (int64_t block = 0; block < sums.partials; ++block) {
+            sum.add(loadRow<true>(from + block * 2 * C + begin, 1, i, count, T{0}));
+          }
+          storeRow<true>(to + begin, 1, i, count, sum.total(vset<T>(T{0})));
+        });
+  };
+  context.parallel(C, grainFor(kChunkElements, sums.partials), [&](int64_t begin, int64_t end, int) {
+    if (args.dweight.present()) total(parts, args.dweight.as<T>(), begin, end - begin);
+    if (args.dbias.present()) total(parts + C, args.dbias.as<T>(), begin, end - begin);
+  });
 }
 
 }  // namespace norms
@@ -177,7 +178,7 @@ void layerNorm(const LayerNormArgs& args, Context& context) {
 
 int64_t layerNormBackwardScratch(const LayerNormBackwardArgs& args, int) {
   if (!args.dweight.present() && !args.dbias.present()) return 0;
-  return norms::partials(args.x.sizes[0]) * 2 * args.x.sizes[1] * itemSize(args.x.dtype);
+  return norms::RowSums(args.x.sizes[0], args.x.sizes[1]).partials * 2 * args.x.sizes[1] * itemSize(args.x.dtype);
 }
 
 void layerNormBackward(const LayerNormBackwardArgs& args, Context& context) {

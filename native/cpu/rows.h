@@ -78,6 +78,23 @@ class Cascade {
   int depth_ = 0;
 };
 
+// The same for numbers that come one by one in a hot loop: sixteen in a row, whose end is foreseen, then pairwise.
+class Sum {
+ public:
+  WL_INLINE void add(double term) {
+    run_ += term;
+    if (++count_ % 16 != 0) return;
+    runs_.add(run_);
+    run_ = 0;
+  }
+  WL_INLINE double total() { return runs_.total(0) + run_; }
+
+ private:
+  Cascade<double> runs_;
+  double run_ = 0;
+  uint64_t count_ = 0;
+};
+
 // The sum of fn(i, count) over a row's vectors, lane by lane; fn returns 0 in lanes that are not in use. Blocks of 64
 // vectors in four accumulators, then pairwise.
 template <class T, class Fn>
@@ -85,9 +102,7 @@ static WL_INLINE VectorOf<T> sumVectors(int64_t n, Fn&& fn) {
   constexpr int64_t kStep = kLanes<T>;
   constexpr int64_t kBlock = 64 * kStep;
   const VectorOf<T> zero = vset<T>(T{0});
-  Cascade<VectorOf<T>> blocks;
-  for (int64_t begin = 0; begin < n; begin += kBlock) {
-    const int64_t end = begin + kBlock < n ? begin + kBlock : n;
+  const auto sumBlock = [&](int64_t begin, int64_t end) __attribute__((always_inline)) {
     VectorOf<T> a = zero, b = zero, c = zero, d = zero;
     int64_t i = begin;
     for (; i + 4 * kStep <= end; i += 4 * kStep) {
@@ -98,7 +113,12 @@ static WL_INLINE VectorOf<T> sumVectors(int64_t n, Fn&& fn) {
     }
     for (; i + kStep <= end; i += kStep) a = a + fn(i, kLanes<T>);
     if (i < end) b = b + fn(i, static_cast<int>(end - i));
-    blocks.add((a + b) + (c + d));
+    return (a + b) + (c + d);
+  };
+  if (n <= kBlock) return sumBlock(0, n);
+  Cascade<VectorOf<T>> blocks;
+  for (int64_t begin = 0; begin < n; begin += kBlock) {
+    blocks.add(sumBlock(begin, begin + kBlock < n ? begin + kBlock : n));
   }
   return blocks.total(zero);
 }
@@ -109,21 +129,21 @@ static WL_INLINE T sumRow(int64_t n, Fn&& fn) {
 }
 
 // The greatest of fn(i, count) over a row's vectors, or -infinity for an empty row; lanes not in use must be -infinity.
-// NaN comes through.
+// A NaN is passed over: e^(NaN - greatest) is one anyhow, and so is the sum it is part of.
 template <class T, class Fn>
 static WL_INLINE T maxRow(int64_t n, Fn&& fn) {
   constexpr int64_t kStep = kLanes<T>;
   VectorOf<T> a = vset<T>(-static_cast<T>(__builtin_inf())), b = a, c = a, d = a;
   int64_t i = 0;
   for (; i + 4 * kStep <= n; i += 4 * kStep) {
-    a = vmax(a, fn(i, kLanes<T>));
-    b = vmax(b, fn(i + kStep, kLanes<T>));
-    c = vmax(c, fn(i + 2 * kStep, kLanes<T>));
-    d = vmax(d, fn(i + 3 * kStep, kLanes<T>));
+    a = vlarger(fn(i, kLanes<T>), a);
+    b = vlarger(fn(i + kStep, kLanes<T>), b);
+    c = vlarger(fn(i + 2 * kStep, kLanes<T>), c);
+    d = vlarger(fn(i + 3 * kStep, kLanes<T>), d);
   }
-  for (; i + kStep <= n; i += kStep) a = vmax(a, fn(i, kLanes<T>));
-  if (i < n) b = vmax(b, fn(i, static_cast<int>(n - i)));
-  return vmaxAcross<T>(vmax(vmax(a, b), vmax(c, d)));
+  for (; i + kStep <= n; i += kStep) a = vlarger(fn(i, kLanes<T>), a);
+  if (i < n) b = vlarger(fn(i, static_cast<int>(n - i)), b);
+  return vmaxAcross<T>(vlarger(vlarger(a, b), vlarger(c, d)));
 }
 
 // Pairwise sum of partials, in order.

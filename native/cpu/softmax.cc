@@ -38,7 +38,7 @@ static void forwardRow(const T* x, int64_t xStride, T* y, int64_t yStride, int64
   const VectorOf<T> shift = vset<T>(greatest);
   const T sum = sumRow<T>(
       n, [&](int64_t i, int count) __attribute__((always_inline)) {
-        const VectorOf<T> e = vexp(loadRow<kUnit>(x, xStride, i, count, kNegativeInfinity<T>) - shift);
+        const VectorOf<T> e = vexpOfNegative(loadRow<kUnit>(x, xStride, i, count, kNegativeInfinity<T>) - shift);
         if (!kLog) storeRow<kUnit>(y, yStride, i, count, e);
         return e;
       });
@@ -49,11 +49,11 @@ static void forwardRow(const T* x, int64_t xStride, T* y, int64_t yStride, int64
           storeRow<kUnit>(y, yStride, i, count, (loadRow<kUnit>(x, xStride, i, count, T{0}) - shift) - logSum);
         });
   } else {
-    const VectorOf<T> divisor = vset<T>(sum);
+    const VectorOf<T> inverse = vset<T>(T{1} / sum);  // the sum is at least 1: the greatest adds e^0
     eachVector<T>(
         n, [&](int64_t i, int count) __attribute__((always_inline)) {
           storeRow<kUnit>(y, yStride, i, count,
-                          loadRow<kUnit>(static_cast<const T*>(y), yStride, i, count, T{0}) / divisor);
+                          loadRow<kUnit>(static_cast<const T*>(y), yStride, i, count, T{0}) * inverse);
         });
   }
 }
@@ -92,10 +92,10 @@ static WL_INLINE VectorOf<T> sumColumns(int64_t n, Fn&& fn) {
 template <class T, bool kLog>
 static WL_INLINE void forwardColumns(const T* x, int64_t xStride, T* y, int64_t yStride, int64_t n, int count) {
   VectorOf<T> shift = vset<T>(kNegativeInfinity<T>);
-  for (int64_t k = 0; k < n; ++k) shift = vmax(shift, loadRow<true>(x + k * xStride, 1, 0, count, T{0}));
+  for (int64_t k = 0; k < n; ++k) shift = vlarger(loadRow<true>(x + k * xStride, 1, 0, count, T{0}), shift);
   const VectorOf<T> sum = sumColumns<T>(
       n, [&](int64_t k) __attribute__((always_inline)) {
-        const VectorOf<T> e = vexp(loadRow<true>(x + k * xStride, 1, 0, count, T{0}) - shift);
+        const VectorOf<T> e = vexpOfNegative(loadRow<true>(x + k * xStride, 1, 0, count, T{0}) - shift);
         if (!kLog) storeRow<true>(y + k * yStride, 1, 0, count, e);
         return e;
       });
@@ -106,9 +106,10 @@ static WL_INLINE void forwardColumns(const T* x, int64_t xStride, T* y, int64_t 
                      (loadRow<true>(x + k * xStride, 1, 0, count, T{0}) - shift) - logSum);
     }
   } else {
+    const VectorOf<T> inverse = vset<T>(T{1}) / sum;
     for (int64_t k = 0; k < n; ++k) {
       T* out = y + k * yStride;
-      storeRow<true>(out, 1, 0, count, loadRow<true>(static_cast<const T*>(out), 1, 0, count, T{0}) / sum);
+      storeRow<true>(out, 1, 0, count, loadRow<true>(static_cast<const T*>(out), 1, 0, count, T{0}) * inverse);
     }
   }
 }
@@ -144,7 +145,11 @@ static void share(const View& like, bool dense, Context& context, RowFn&& row, S
     return;
   }
   context.parallel(outer * inner, grainFor(kChunkElements, n), [&](int64_t begin, int64_t end, int) {
-    for (int64_t r = begin; r < end && !context.cancelled(); ++r) row(r / inner, r % inner);
+    if (inner == 1) {  // divisions cost as much as a short row
+      for (int64_t r = begin; r < end && !context.cancelled(); ++r) row(r, int64_t{0});
+    } else {
+      for (int64_t r = begin; r < end && !context.cancelled(); ++r) row(r / inner, r % inner);
+    }
   });
 }
 
