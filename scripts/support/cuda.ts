@@ -40,6 +40,11 @@ export function prepareCuda(): boolean {
   ensureKernels(false);
   ensureSimulator();
   process.env['WARPLOOM_CUDA_LIBRARY'] = simulatorLibrary;
-  process.stderr.write(`No CUDA driver answers: CUDA devices are simulated on the CPU (${simulatorLibrary}).\n`);
+  // A program trains for minutes, and looking for races takes as long again; the ops' tests look for them.
+  const checks = (process.env['CUDASIM_CHECK'] ??= 'mem,init');
+  const how = `CUDASIM_CHECK=${checks}, where mem,init,race,sync are all`;
+  process.stderr.write(
+    `No CUDA driver answers: CUDA devices are simulated on the CPU (${simulatorLibrary}; ${how}).\n`,
+  );
   return true;
 }
