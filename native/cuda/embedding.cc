@@ -34,15 +34,17 @@ bool takes(CudaContext& context, const char* op, const View& table, const View& 
   return false;
 }
 
-// Scratch of the backward: what the sort needs, then where each row's positions start.
+// Scratch of the backward: what the sort needs, then where each row's positions start; or what the buckets need.
 struct BackwardPlan {
   IndexSort sort;
+  IndexBuckets buckets;
   int64_t bytes;
 };
 BackwardPlan planBackward(const EmbeddingBackwardArgs& args) {
   const int64_t V = args.dweight.sizes[0];
   const IndexSort sort = planIndexSort(args.index.numel(), V);
-  return {sort, sort.bytes + (V + 1) * (sort.wide ? 8 : 4)};
+  const IndexBuckets buckets = planIndexBuckets(args.index.numel(), V);
+  return {sort, buckets, buckets.bits >= 0 ? buckets.pass.bytes : sort.bytes + (V + 1) * (sort.wide ? 8 : 4)};
 }
 
 }  // namespace
@@ -65,6 +67,17 @@ void embeddingBackward(const EmbeddingBackwardArgs& args, CudaContext& context) 
   if (D == 0 || !takes(context, "embeddingBackward", args.g, args.index)) return;
   const BackwardPlan plan = planBackward(args);
   const IndexSort& sort = plan.sort;
+  const TeamPlan teams =
+      V == 0 ? TeamPlan{} : planTeams(V, D, isAligned(args.g.data, 16) && isAligned(args.dweight.data, 16));
+  if (plan.buckets.bits >= 0 && V > 0) {
+    const BucketedIndex bucketed =
+        bucketIndex(context, plan.buckets, args.index, args.paddingIdx, OpId::embeddingBackward, context.scratch());
+    const char* entry =
+        teams.team.group == 4 ? "embedding_backward_f32_x4_buckets" : "embedding_backward_f32_x1_buckets";
+    context.launch("embedding", entry, {static_cast<unsigned>(plan.buckets.buckets * teams.team.chunks)},
+                   {kTeamThreads}, 0, args, teams.team, bucketed.words, bucketed.totals, plan.buckets.bits);
+    return;
+  }
   const SortedIndex sorted =
       sortIndex(context, sort, args.index, args.paddingIdx, OpId::embeddingBackward, context.scratch());
   if (V == 0) return;
@@ -72,7 +85,6 @@ void embeddingBackward(const EmbeddingBackwardArgs& args, CudaContext& context) 
   context.launch("index_sort", sort.wide ? "sort_starts_w64" : "sort_starts_w32",
                  {static_cast<unsigned>(ceilDiv(V + 1, kSortThreads))}, {kSortThreads}, 0, sorted.keys, sort.count,
                  starts, V);
-  const TeamPlan teams = planTeams(V, D, isAligned(args.g.data, 16) && isAligned(args.dweight.data, 16));
   static constexpr const char* entries[2][2] = {{"embedding_backward_f32_x1_w32", "embedding_backward_f32_x1_w64"},
                                                 {"embedding_backward_f32_x4_w32", "embedding_backward_f32_x4_w64"}};
   context.launch("embedding", entries[teams.team.group == 4][sort.wide], {teams.blocks}, {kTeamThreads}, 0, args,

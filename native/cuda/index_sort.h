@@ -28,4 +28,20 @@ struct SortedIndex {
 SortedIndex sortIndex(CudaContext& context, const IndexSort& sort, const View& index, int64_t skipped, OpId op,
                       void* scratch);
 
+// Where the rows are few enough: one pass that puts the positions into buckets of 2^bits rows, in ascending order
+// within each, for a kernel that sorts a bucket's on the way.
+struct IndexBuckets {
+  IndexSort pass;
+  int bits;  // -1: there are too many rows, or positions, or so few that a tile holds them
+  int64_t buckets;
+};
+IndexBuckets planIndexBuckets(int64_t count, int64_t bound);
+
+struct BucketedIndex {
+  const void* words;   // see bucketWord(); of rows outside [0, bound) and `skipped`: behind all rows
+  const void* totals;  // [kDigits]: how many words a bucket has
+};
+BucketedIndex bucketIndex(CudaContext& context, const IndexBuckets& plan, const View& index, int64_t skipped, OpId op,
+                          void* scratch);
+
 }  // namespace warploom::cuda

@@ -8,7 +8,7 @@ const tests: Readonly<Record<string, readonly string[]>> = {
   create: ['ops/create'],
   dropout: ['ops/dropout'],
   elementwise: ['ops/elementwise', 'ops/arithmetic', 'ops/compare'],
-  embedding: ['ops/embedding'],
+  embedding: ['ops/embedding', 'ops/embeddingRows'],
   index_sort: ['ops/embedding', 'ops/embeddingRows'],
   loss: ['ops/loss'],
   matmul: ['ops/matmul'],

@@ -8,6 +8,8 @@ export interface TrafficCase {
   readonly compulsory: number;
   /** bound by memory: what it moves may exceed that by a twentieth only */
   readonly bound: boolean;
+  /** data say where elements go in shared memory: 32 random banks are 3.5 deep in the mean, and no layout helps */
+  readonly sorts?: boolean;
   /** the kernels that it launches, in order, where that is promised */
   readonly launches?: readonly string[];
   /** Makes the operands, and gives what shall be counted. */
@@ -99,6 +101,7 @@ const embeddingBackward = (D: number): TrafficCase => ({
   shape: `[${n / D}, ${D}], ${n / D} draws`,
   compulsory: f32 * (2 * n + n / D),
   bound: true,
+  sorts: true,
   prepare: () => {
     const table = wl.randn([n / D, D], { device, requiresGrad: true });
     const y = wl.embedding(table, wl.randint(0, n / D, [n / D], { device, dtype: 'int32' }));
@@ -186,7 +189,7 @@ export const cases: readonly TrafficCase[] = [
     const [w, i] = [grid(), wl.arange(0, rows, { device, dtype: 'int32' })];
     return () => wl.embedding(w, i);
   }),
-  ...[16, 64, 1024].map(embeddingBackward),
+  ...[64, 256, 1024].map(embeddingBackward),
   {
     // Parameters, gradients and both moments: all but the gradients are written too. A launch of one thread advances the
     // step's scalars first: blocks of one launch could not tell whether they read them before or after.

@@ -27,6 +27,8 @@ const cases: readonly Case[] = [
   { V: 70_000, D: 4, N: 9000, dtype: 'int64' },
   { V: 70_000, D: 2, N: 3000, paddingIdx: 69_999, spread: 40 },
   { V: 200, D: 1, N: 530_000, dtype: 'uint8' },
+  { V: 140_000, D: 2, N: 5000 },
+  { V: 3, D: 520, N: 2100 },
   { V: 1000, D: 128, N: 600 },
   { V: 50, D: 132, N: 600, offset: 1 },
   { V: 9, D: 4097, N: 20 },

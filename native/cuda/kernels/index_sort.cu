@@ -7,13 +7,14 @@
 //   scatter  a block owns a tile again; a warp owns consecutive elements of it, 32 a round in kSortRounds rounds, and
 //            finds out how often each one's digit stood before it in the warp, then in the tile, then in all of them;
 //            the tile is sorted in shared memory first, so that what goes to one place is written by neighbours.
+//
+// Or one such pass by the highest bits alone, whose kernel for the sums does the rest: see bucketWord().
 #include "cuda/index_sort_pass.h"
 #include "cuda/kernels/common.cuh"
+#include "cuda/kernels/index_rank.cuh"
 #include "engine/index.h"
 
 namespace warploom::cuda {
-
-constexpr int kSortWarps = kSortThreads / kWarp;
 
 // The row that element i names, or `bound` where it is none that counts.
 template <class Word>
@@ -28,30 +29,6 @@ __device__ inline Word readKey(const IndexSortPass& pass, int64_t i, IndexErrorW
 template <class Word>
 __device__ inline int digitOf(const IndexSortPass& pass, Word key) {
   return static_cast<int>(key >> pass.shift) & (kDigits - 1);
-}
-
-// The sum of the values of the block's threads before this one; and of all. Between two calls stands a barrier.
-template <class Word>
-__device__ inline Word sumBefore(Word value, Word& total) {
-  __shared__ Word sums[kSortWarps];
-  const int lane = threadIdx.x % kWarp, warp = threadIdx.x / kWarp;
-  Word through = value;
-#pragma unroll
-  for (int distance = 1; distance < kWarp; distance *= 2) {
-    const Word before = __shfl_up_sync(0xffffffff, through, distance);
-    if (lane >= distance) through += before;
-  }
-  if (lane == kWarp - 1) sums[warp] = through;
-  // Without this barrier a warp would read sums that other warps have not written yet.
-  __syncthreads();
-  Word before = 0;
-  total = 0;
-#pragma unroll
-  for (int k = 0; k < kSortWarps; ++k) {
-    if (k < warp) before += sums[k];
-    total += sums[k];
-  }
-  return before + through - value;
 }
 
 template <class Word>
@@ -69,6 +46,7 @@ __device__ inline void countDigits(const IndexSortPass& pass) {
   }
   // Without this barrier a thread would read its digit's count before all have counted.
   __syncthreads();
+  if (threadIdx.x >= pass.digits) return;
   static_cast<Word*>(pass.counts)[threadIdx.x * pass.tiles + blockIdx.x] = static_cast<Word>(counts[threadIdx.x]);
 }
 
@@ -109,15 +87,8 @@ __device__ inline void scatter(const IndexSortPass& pass, IndexErrorWord* errors
     const int64_t i = first + round * kWarp;
     const bool exists = i < pass.count;
     keys[round] = exists ? readKey<Word>(pass, i, errors) : Word(0);
-    const int digit = exists ? digitOf(pass, keys[round]) : kDigits;  // no digit, so that it meets none
-    const unsigned same = __match_any_sync(0xffffffff, digit);
-    const int sameBefore = __popc(same & ((1u << lane) - 1));
-    // Without this barrier lanes would read counts that lanes of the round before (or zeros that others) still write.
-    __syncwarp();
-    ranks[round] = exists ? mine[digit] + sameBefore : 0;
-    // Without this barrier the first lane of a digit would count its own round before the others have read.
-    __syncwarp();
-    if (exists && sameBefore == 0) mine[digit] = static_cast<uint16_t>(ranks[round] + __popc(same));
+    const int digit = exists ? digitOf(pass, keys[round]) : kDigits;
+    ranks[round] = rankInWarp(mine, digit, exists);
   }
   // Without this barrier a digit's thread would read counts that other warps have not finished.
   __syncthreads();
@@ -132,8 +103,9 @@ __device__ inline void scatter(const IndexSortPass& pass, IndexErrorWord* errors
     // Without this barrier a fast warp would, in the next call, overwrite sums that others still read.
     __syncthreads();
     Word total;
-    among = sumBefore(static_cast<const Word*>(pass.totals)[digit], total) +
-            static_cast<const Word*>(pass.counts)[digit * pass.tiles + blockIdx.x];
+    const bool occurs = digit < pass.digits;
+    among = sumBefore(occurs ? static_cast<const Word*>(pass.totals)[digit] : Word(0), total);
+    if (occurs) among += static_cast<const Word*>(pass.counts)[digit * pass.tiles + blockIdx.x];
   }
   shifts[digit] = among - static_cast<Word>(place);
 #pragma unroll
@@ -162,7 +134,7 @@ __device__ inline void scatter(const IndexSortPass& pass, IndexErrorWord* errors
     if (at >= held) break;
     const Word key = sorted[at];
     to[round] = shifts[digitOf(pass, key)] + static_cast<Word>(at);
-    static_cast<Word*>(pass.keysOut)[to[round]] = key;
+    if (pass.keysOut != nullptr) static_cast<Word*>(pass.keysOut)[to[round]] = key;
   }
   // Without this barrier positions would overwrite keys that other threads have not read yet.
   __syncthreads();
@@ -171,7 +143,8 @@ __device__ inline void scatter(const IndexSortPass& pass, IndexErrorWord* errors
   for (int round = 0; round < kSortRounds; ++round) {
     const int64_t i = first + round * kWarp;
     if (i >= pass.count) break;
-    sorted[ranks[round]] = positionsIn != nullptr ? positionsIn[i] : static_cast<Word>(i);
+    const Word position = positionsIn != nullptr ? positionsIn[i] : static_cast<Word>(i);
+    sorted[ranks[round]] = pass.carriesRow != 0 ? bucketWord(pass.shift, keys[round], position) : position;
   }
   // Without this barrier threads would read positions that others have not written yet.
   __syncthreads();
