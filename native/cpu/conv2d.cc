@@ -1,12 +1,16 @@
 // 2-D convolution and the gradient of its input. Both are correlations of padded planes with packed weights
 // (gemm/correlate.h): forward, stride s reads s x s phases of x; backward, each phase of dx (rows congruent modulo s)
-// gathers from g with the taps that reach it, so no zeros are inserted between g's elements.
+// gathers from g with the taps that reach it, so no zeros are inserted between g's elements. Of three kinds of register
+// tiles (conv_tiles.h) the shape chooses.
 #ifndef WL_ISA
 #include "cpu/prelude.h"
 #define WL_ISA_FILE "cpu/conv2d.cc"
 #include "cpu/foreach_isa.h"
 #else
+// clang-format off
 #include "cpu/gemm/gemm.h"
+#include "cpu/conv_tiles.h"
+// clang-format on
 
 namespace {
 
@@ -42,6 +46,8 @@ struct Axis {
   }
 };
 
+enum class Tiles { runs, rows, channels };
+
 struct Plan {
   gemm::Planes planes;  // of one group's source channels
   Axis rowAxis, colAxis;
@@ -55,21 +61,49 @@ struct Plan {
   int64_t outputStride, sourceStride;  // of the weights, per output and per source channel of a group
   int64_t stripRows, strips;
   int64_t outputBlock, outputBlocks;
-  int panel;
-  int64_t padded;  // outputs rounded up to panels
+  Tiles tiles;
+  int64_t
+      panel;  // output channels that lie side by side in the packed weights; of tiles of channels, the last may be less
+  int64_t padded;  // outputs rounded up to panels, of tiles of channels to vectors
+  bool relu;
+  // Taps whose panels are packed one behind the other: of tiles of channels all of a phase, as they are summed at once.
+  int64_t blockOf(int64_t taps) const { return maxOf(1, tiles == Tiles::channels ? taps : kBlockK); }
+  int64_t panels() const { return ceilDiv(padded, panel); }
+  int64_t panelAt(int64_t row) const { return minOf(panel, padded - row); }
 };
+
+// What the tiles cost, as a multiple of the multiply-adds that are asked for: lanes and rows that compute nothing, and
+// what storing takes beside `taps` steps of a tile. The shares of storing are measured ones.
+template <class T>
+Tiles chooseTiles(const Plan& p) {
+  const auto ratio = [](int64_t a, int64_t b) { return static_cast<double>(a) / static_cast<double>(maxOf(1, b)); };
+  const int64_t lanes = kLanes<T>, cols = p.planes.cols, vectors = roundUp(p.outputs, lanes) / lanes;
+  const double taps = ratio(maxOf(1, p.depth / (p.phasesH * p.phasesW)), 1);
+  const double idleRows = ratio(roundUp(p.outputs, gemm::panelRows(p.outputs)), p.outputs);
+  const int64_t span = (p.stripRows - 1) * p.planes.pitch() + cols;
+  const double runs = ratio(roundUp(span, lanes), p.stripRows * cols) * idleRows * (1 + 8 / taps);
+  const bool oneChain = p.stepW == 1 && p.phasesH == 1 && p.depth > 0 && p.depth <= gemm::kChain;
+  const double rows = ratio(roundUp(cols, lanes), cols) * idleRows * (1 + 2 / taps);
+  // Sums of their own that a tile keeps; with few, each waits for its last multiply-add.
+  const int64_t sums = minOf(cols, convTiles::kMaxPixels) * minOf(vectors, 2);
+  const double channels = ratio(vectors * lanes, p.outputs) * (1 + 8 / taps) * (sums < 6 ? ratio(6, sums) : 1);
+  if (channels < runs && (!oneChain || channels < rows)) return Tiles::channels;
+  return oneChain && rows < runs ? Tiles::rows : Tiles::runs;
+}
 
 template <class T>
 void finishPlan(Plan& p) {
   p.depth = p.planes.channels * p.rowAxis.kernel * p.colAxis.kernel;
-  p.panel = gemm::panelRows(p.outputs);
-  p.padded = roundUp(p.outputs, p.panel);
   const int64_t others = p.images * p.groups;
   p.stripRows = gemm::chooseStripRows(
       p.rows, others, p.planes.channels * p.planes.phasesH * p.planes.phasesW * p.planes.pitch(), kPlaneBudget);
   p.strips = ceilDiv(p.rows, p.stripRows);
+  p.tiles = chooseTiles<T>(p);
+  const int64_t unit = p.tiles == Tiles::channels ? kLanes<T> : gemm::panelRows(p.outputs);
+  p.padded = roundUp(p.outputs, unit);
+  p.panel = p.tiles == Tiles::channels ? minOf(p.padded, kTileCols<T>) : unit;
   // With few strips the output channels are shared out too; each share copies its planes again.
-  const int64_t shares = minOf(ceilDiv(16, maxOf(1, others * p.strips)), p.padded / p.panel);
+  const int64_t shares = minOf(ceilDiv(16, maxOf(1, others * p.strips)), p.panels());
   p.outputBlock = maxOf(p.panel, roundUp(ceilDiv(p.padded, maxOf(1, shares)), p.panel));
   p.outputBlocks = ceilDiv(p.outputs, p.outputBlock);
 }
@@ -86,6 +120,7 @@ Plan forwardPlan(const Conv2dArgs& args) {
   p.outW = args.y.sizes[3];
   p.phasesH = p.phasesW = p.stepH = p.stepW = 1;
   p.rows = p.outH;
+  p.relu = args.activation == static_cast<int64_t>(Activation::relu);
   p.outputStride = args.w.sizes[1] * args.w.sizes[2] * args.w.sizes[3];
   p.sourceStride = args.w.sizes[2] * args.w.sizes[3];
   gemm::Planes& s = p.planes;
@@ -180,11 +215,11 @@ int64_t listTaps(const Plan& p, const Scratch<T>& s, int64_t a, int64_t b, int64
   return count;
 }
 
-// Adds rows x cols of a tile, whose first column is output p = col of the strip, to one image's output channels, or
-// sets them.
+// Adds rows x cols of a tile of runs, whose first column is output p = col of the strip, to one image's output
+// channels, or sets them.
 template <class T>
 void storeTile(const Plan& p, const T* tile, int64_t tilePitch, int64_t rows, int64_t col, int64_t cols, T* y,
-               int64_t r0, int64_t phaseCols, int64_t a, int64_t b, bool add, const T* bias) {
+               int64_t r0, int64_t phaseCols, int64_t a, int64_t b, bool add, const T* bias, bool relu) {
   using V = VectorOf<T>;
   constexpr int64_t lanes = kLanes<T>;
   const int64_t pitch = p.planes.pitch();
@@ -203,15 +238,126 @@ void storeTile(const Plan& p, const T* tile, int64_t tilePitch, int64_t rows, in
         for (int64_t j = 0; j < n; j += lanes) {
           V v = gemm::loadPart(from + j, n - j);
           if (add) v = gemm::loadPart(to + j, n - j) + v;
-          if (bias) v = v + start;
-          gemm::storePart(to + j, v, n - j);
+          gemm::storePart(to + j, convTiles::finish(v, bias != nullptr, vset(start), relu), n - j);
         }
       } else {
         for (int64_t j = 0; j < n; ++j) {
           T v = from[j];
           if (add) v = to[j * p.stepW] + v;
-          to[j * p.stepW] = bias ? v + start : v;
+          to[j * p.stepW] = convTiles::finish(v, bias != nullptr, start, relu);
         }
+      }
+    }
+  }
+}
+
+// The weights of all groups and phases in panels.
+template <class T>
+void packWeights(const Plan& p, const Scratch<T>& s, const T* w, Context& context) {
+  const int64_t phases = p.phasesH * p.phasesW;
+  const int64_t groupWeights = p.outputs * p.planes.channels * p.rowAxis.kernel * p.colAxis.kernel;
+  const int64_t panels = p.panels();
+  const int64_t grain = maxOf(1, (int64_t{1} << 15) / (p.panel * maxOf(1, p.depth)));
+  context.parallel(p.groups * panels, grain, [&](int64_t begin, int64_t end, int) {
+    for (int64_t unit = begin; unit < end; ++unit) {
+      const int64_t row = unit % panels * p.panel;
+      const int64_t width = p.panelAt(row);
+      const int64_t count = minOf(width, p.outputs - row);
+      const T* from = w + unit / panels * groupWeights + row * p.outputStride;
+      T* packed = s.packed + unit / panels * p.padded * p.depth;
+      for (int64_t phase = 0; phase < phases; ++phase) {
+        const int64_t tapEnd = s.begins[phase + 1];
+        const int64_t block = p.blockOf(tapEnd - s.begins[phase]);
+        for (int64_t k0 = s.begins[phase]; k0 < tapEnd; k0 += block) {
+          const int64_t depth = minOf(block, tapEnd - k0);
+          T* to = packed + k0 * p.padded + row * depth;
+          if (!p.rowAxis.backward) {
+            gemm::packPanel<T>(to, width, count, depth, from + k0, p.outputStride, 1);
+            continue;
+          }
+          for (int64_t k = 0; k < depth; ++k, to += width) {
+            const T* tap = from + s.weights[k0 + k];
+            for (int64_t i = 0; i < width; ++i) to[i] = i < count ? tap[i * p.outputStride] : T(0);
+          }
+        }
+      }
+    }
+  });
+}
+
+// One phase of one strip of one image's output, for output channels [first, last) of a group.
+template <class T>
+struct Strip {
+  int64_t r0, rows, cols;  // in units of the phase
+  int64_t a, b;            // the phase
+  int64_t first, last;
+  int64_t taps;
+  const int64_t* reads;
+  const T* planes;
+  const T* packed;
+  T* y;           // of the group
+  const T* bias;  // of the group, or null
+};
+
+template <class T>
+void sumRuns(const Plan& p, const Strip<T>& at) {
+  alignas(64) T tile[gemm::kMaxRows * kTileCols<T>];
+  const int64_t span = (at.rows - 1) * p.planes.pitch() + at.cols;
+  int64_t k0 = 0;
+  do {  // at least once: an output that no tap reaches is zero
+    const int64_t depth = minOf(kBlockK, at.taps - k0);
+    const bool complete = k0 + kBlockK >= at.taps;
+    const T* packed = at.packed + k0 * p.padded;
+    for (int64_t col = 0; col < span; col += kTileCols<T>) {
+      const int64_t cols = minOf(kTileCols<T>, span - col);
+      const int vectors = cols <= kLanes<T> ? 1 : gemm::kVectors;
+      const auto kernel = gemm::chooseTileKernel<T, gemm::OffsetRows>(static_cast<int>(p.panel), vectors);
+      for (int64_t row = at.first; row < at.last; row += p.panel) {
+        kernel(depth, packed + row * depth, at.planes + col, gemm::OffsetRows{at.reads + k0}, tile);
+        storeTile<T>(p, tile, vectors * kLanes<T>, minOf(p.panel, at.last - row), col, cols,
+                     at.y + row * p.outH * p.outW, at.r0, at.cols, at.a, at.b, k0 > 0,
+                     complete && at.bias ? at.bias + row : nullptr, complete && p.relu);
+      }
+    }
+    k0 += kBlockK;
+  } while (k0 < at.taps);
+}
+
+template <class T>
+void sumRows(const Plan& p, const Strip<T>& at) {
+  const int64_t plane = p.outH * p.outW;
+  for (int64_t row = at.first; row < at.last; row += p.panel) {
+    const T* packed = at.packed + row * at.taps;
+    const T* bias = at.bias ? at.bias + row : nullptr;
+    for (int64_t r = 0; r < at.rows; ++r) {
+      T* y = at.y + row * plane + ((at.r0 + r) * p.stepH + at.a) * p.outW;
+      for (int64_t c = 0; c < at.cols; c += kTileCols<T>) {
+        const int64_t n = minOf(kTileCols<T>, at.cols - c);
+        const auto kernel = convTiles::chooseRowKernel<T>(p.panel, n <= kLanes<T> ? 1 : 2);
+        kernel(at.taps, packed, at.planes + r * p.planes.pitch() + c, at.reads, y + c, plane,
+               minOf(p.panel, at.last - row), n, bias, p.relu);
+      }
+    }
+  }
+}
+
+template <class T>
+void sumChannels(const Plan& p, const Strip<T>& at) {
+  alignas(64) T sums[convTiles::kMaxPixels * kTileCols<T>];
+  const int64_t plane = p.outH * p.outW;
+  for (int64_t row = at.first; row < at.last; row += p.panel) {
+    const int vectors = static_cast<int>(p.panelAt(row) / kLanes<T>);
+    const int64_t most = convTiles::maxPixels(vectors);
+    const int64_t pixels = ceilDiv(at.cols, ceilDiv(at.cols, most));
+    const T* packed = at.packed + row * at.taps;
+    for (int64_t r = 0; r < at.rows; ++r) {
+      T* y = at.y + row * plane + ((at.r0 + r) * p.stepH + at.a) * p.outW + at.b;
+      for (int64_t c = 0; c < at.cols; c += pixels) {
+        const int64_t n = minOf(pixels, at.cols - c);
+        const auto kernel = convTiles::choosePixelKernel<T>(n, vectors);
+        kernel(at.taps, at.planes + r * p.planes.pitch() + c, at.reads, packed, sums);
+        convTiles::storePixels<T>(sums, n, vectors, minOf(p.panel, at.last - row), y + c * p.stepW, plane, p.stepW,
+                                  2 * p.outW, at.bias ? at.bias + row : nullptr, p.relu);
       }
     }
   }
@@ -222,7 +368,6 @@ void correlate(const Plan& p, const T* source, const T* w, const T* bias, T* y, 
   if (p.images * p.groups * p.outputs * p.outH * p.outW == 0) return;
   const Scratch<T> s = carve<T>(p, context.scratch(), context.lanes());
   const int64_t phases = p.phasesH * p.phasesW;
-  const int64_t groupWeights = p.outputs * p.planes.channels * p.rowAxis.kernel * p.colAxis.kernel;
   int64_t listed = 0;
   for (int64_t phase = 0; phase < phases; ++phase) {
     s.begins[phase] = listed;
@@ -230,78 +375,44 @@ void correlate(const Plan& p, const T* source, const T* w, const T* bias, T* y, 
   }
   s.begins[phases] = listed;
 
-  const int64_t panels = p.padded / p.panel;
-  context.parallel(p.groups * panels, maxOf(1, (int64_t{1} << 15) / (p.panel * maxOf(1, p.depth))),
-                   [&](int64_t begin, int64_t end, int) {
-                     for (int64_t unit = begin; unit < end; ++unit) {
-                       const int64_t row = unit % panels * p.panel;
-                       const int64_t count = minOf(p.panel, p.outputs - row);
-                       const T* from = w + unit / panels * groupWeights + row * p.outputStride;
-                       T* packed = s.packed + unit / panels * p.padded * p.depth;
-                       for (int64_t phase = 0; phase < phases; ++phase) {
-                         const int64_t tapBegin = s.begins[phase];
-                         const int64_t tapEnd = s.begins[phase + 1];
-                         for (int64_t k0 = tapBegin; k0 < tapEnd; k0 += kBlockK) {
-                           const int64_t depth = minOf(kBlockK, tapEnd - k0);
-                           T* to = packed + k0 * p.padded + row * depth;
-                           if (!p.rowAxis.backward) {
-                             gemm::packPanel<T>(to, p.panel, count, depth, from + k0, p.outputStride, 1);
-                             continue;
-                           }
-                           for (int64_t k = 0; k < depth; ++k, to += p.panel) {
-                             const T* tap = from + s.weights[k0 + k];
-                             for (int64_t i = 0; i < p.panel; ++i) to[i] = i < count ? tap[i * p.outputStride] : T(0);
-                           }
-                         }
-                       }
-                     }
-                   });
+  packWeights<T>(p, s, w, context);
 
   const int64_t units = p.images * p.groups * p.strips * p.outputBlocks;
   const int64_t unitWork = p.outputBlock * p.stripRows * p.planes.pitch() * maxOf(1, p.depth);
   context.parallel(units, maxOf(1, kGrainWork / maxOf(1, unitWork)), [&](int64_t begin, int64_t end, int lane) {
     T* planes = reinterpret_cast<T*>(s.lanes + lane * s.perLane);
-    alignas(64) T tile[gemm::kMaxRows * kTileCols<T>];
     for (int64_t unit = begin; unit < end && !context.cancelled(); ++unit) {
       const int64_t block = unit % p.outputBlocks;
       const int64_t strip = unit / p.outputBlocks % p.strips;
       const int64_t group = unit / p.outputBlocks / p.strips % p.groups;
       const int64_t image = unit / p.outputBlocks / p.strips / p.groups;
-      const int64_t r0 = strip * p.stripRows;
-      const int64_t rowsHere = minOf(p.stripRows, p.rows - r0);
-      const int64_t first = block * p.outputBlock;
-      const int64_t last = minOf(p.outputs, first + p.outputBlock);
+      Strip<T> at = {};
+      at.r0 = strip * p.stripRows;
+      at.first = block * p.outputBlock;
+      at.last = minOf(p.outputs, at.first + p.outputBlock);
+      at.planes = planes;
+      at.y = y + (image * p.groups + group) * p.outputs * p.outH * p.outW;
+      at.bias = bias ? bias + group * p.outputs : nullptr;
+      const int64_t rows = minOf(p.stripRows, p.rows - at.r0);
       gemm::copyPlanes<T>(p.planes, source + (image * p.groups + group) * p.planes.channels * p.planes.h * p.planes.w,
-                          p.planes.channels, r0, rowsHere, p.stripRows, planes);
-      T* out = y + (image * p.groups + group) * p.outputs * p.outH * p.outW;
+                          p.planes.channels, at.r0, rows, p.stripRows, planes);
       for (int64_t phase = 0; phase < phases; ++phase) {
-        const int64_t a = phase / p.phasesW;
-        const int64_t b = phase % p.phasesW;
+        at.a = phase / p.phasesW;
+        at.b = phase % p.phasesW;
         // Rows and columns of this phase; the last of a strided output may be one short.
-        const int64_t phaseRows = minOf(rowsHere, (p.outH - a + p.stepH - 1) / p.stepH - r0);
-        const int64_t phaseCols = (p.outW - b + p.stepW - 1) / p.stepW;
-        if (phaseRows <= 0 || phaseCols <= 0) continue;
-        const int64_t tapBegin = s.begins[phase];
-        const int64_t tapEnd = s.begins[phase + 1];
-        const int64_t span = (phaseRows - 1) * p.planes.pitch() + phaseCols;
-        int64_t k0 = tapBegin;
-        do {  // at least once: an output that no tap reaches is zero
-          const int64_t depth = minOf(kBlockK, tapEnd - k0);
-          const bool complete = k0 + kBlockK >= tapEnd;
-          const T* packed = s.packed + group * p.padded * p.depth + k0 * p.padded;
-          for (int64_t col = 0; col < span; col += kTileCols<T>) {
-            const int64_t cols = minOf(kTileCols<T>, span - col);
-            const int vectors = cols <= kLanes<T> ? 1 : gemm::kVectors;
-            const auto kernel = gemm::chooseTileKernel<T, gemm::OffsetRows>(p.panel, vectors);
-            for (int64_t row = first; row < last; row += p.panel) {
-              kernel(depth, packed + row * depth, planes + col, gemm::OffsetRows{s.reads + k0}, tile);
-              storeTile<T>(p, tile, vectors * kLanes<T>, minOf(p.panel, last - row), col, cols,
-                           out + row * p.outH * p.outW, r0, phaseCols, a, b, k0 > tapBegin,
-                           complete && bias ? bias + group * p.outputs + row : nullptr);
-            }
-          }
-          k0 += kBlockK;
-        } while (k0 < tapEnd);
+        at.rows = minOf(rows, (p.outH - at.a + p.stepH - 1) / p.stepH - at.r0);
+        at.cols = (p.outW - at.b + p.stepW - 1) / p.stepW;
+        if (at.rows <= 0 || at.cols <= 0) continue;
+        at.reads = s.reads + s.begins[phase];
+        at.taps = s.begins[phase + 1] - s.begins[phase];
+        at.packed = s.packed + group * p.padded * p.depth + s.begins[phase] * p.padded;
+        if (p.tiles == Tiles::channels) {
+          sumChannels<T>(p, at);
+        } else if (p.tiles == Tiles::rows) {
+          sumRows<T>(p, at);
+        } else {
+          sumRuns<T>(p, at);
+        }
       }
     }
   });

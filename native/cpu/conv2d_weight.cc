@@ -1,7 +1,7 @@
-// The gradient of a convolution's weights: dw[o, c, kh, kw] sums g x over images and output positions. x is copied into
-// padded planes (gemm/correlate.h), where the positions of one tap are runs of memory, and g is transposed so that
-// output channels fill the vectors. Images are cut into chunks by shape; each chunk has a partial sum of its own, and
-// those are added in order.
+// The gradient of a convolution's weights and bias: dw[o, c, kh, kw] sums g x over images and output positions. x is
+// copied into padded planes (gemm/correlate.h), where the positions of one tap are runs of memory, and g is transposed
+// so that output channels fill the vectors. Images are cut into chunks by shape; each chunk has a partial sum of its
+// own, and those are added in order.
 #ifndef WL_ISA
 #include "cpu/prelude.h"
 #define WL_ISA_FILE "cpu/conv2d_weight.cc"
@@ -25,8 +25,14 @@ constexpr int64_t kPartialBudget = int64_t{1}
 constexpr int64_t kUnits = 32;             // shares of work aimed at
 constexpr int64_t kTapsOfShare = 192;      // rows of dw^T that make repacking g worth it
 
-// One pointer and one accumulator row per tap must fit the registers.
-constexpr int kMaxTaps = gemm::kMaxRows < 8 ? gemm::kMaxRows : 8;
+// Taps are summed in runs, which read neighbours in the planes: a row of the window where neither stride nor dilation
+// parts them. Accumulators of all taps and a pointer for each run must fit the registers.
+constexpr int kAccumulators = WL_ISA_LEVEL == 2 ? 28 : 12;
+constexpr int kMaxPointers = 8;
+constexpr int maxRuns(int run, int vectors) {
+  const int fit = kAccumulators / (run * vectors);
+  return fit < 1 ? 1 : fit < kMaxPointers ? fit : kMaxPointers;
+}
 
 struct Plan {
   gemm::Planes planes;
@@ -38,7 +44,8 @@ struct Plan {
   int64_t stripRows;
   int64_t channelBlock, channelBlocks;
   int64_t chunkImages, chunks;
-  int64_t partial;  // elements of one chunk's sum: [groups][channels * taps][padded]
+  int64_t run;      // taps of a run: 1, 3 or 5
+  int64_t partial;  // elements of one chunk's sum: [groups][channels * taps][padded], then the bias's [groups][padded]
 };
 
 template <class T>
@@ -71,7 +78,9 @@ Plan makePlan(const Conv2dBackwardWeightArgs& args) {
   s.haloH = (p.kernelH - 1) * args.dilationH / args.strideH;
   s.haloW = (p.kernelW - 1) * args.dilationW / args.strideW;
 
-  p.partial = p.groups * s.channels * p.taps * p.padded;
+  const bool neighbours = args.strideW == 1 && args.dilationW == 1;
+  p.run = neighbours && (p.kernelW == 3 || p.kernelW == 5) ? p.kernelW : 1;
+  p.partial = p.groups * (s.channels * p.taps + 1) * p.padded;
   const int64_t wanted = minOf(p.images, ceilDiv(kUnits, maxOf(1, p.groups)));
   const int64_t affordable = maxOf(1, kPartialBudget / maxOf(1, p.partial));
   p.chunkImages = maxOf(1, ceilDiv(p.images, maxOf(1, minOf(wanted, affordable))));
@@ -79,7 +88,7 @@ Plan makePlan(const Conv2dBackwardWeightArgs& args) {
   const int64_t blocks = ceilDiv(kUnits, maxOf(1, p.groups * p.chunks));
   p.channelBlock = maxOf(1, maxOf(ceilDiv(kTapsOfShare, maxOf(1, p.taps)), ceilDiv(s.channels, blocks)));
   p.channelBlock = maxOf(1, minOf(p.channelBlock, s.channels));
-  p.channelBlocks = ceilDiv(s.channels, p.channelBlock);
+  p.channelBlocks = maxOf(1, ceilDiv(s.channels, p.channelBlock));  // without channels there still is a bias
   const int64_t perRow = maxOf(kTileCols<T> * p.outW, p.channelBlock * s.phasesH * s.phasesW * s.pitch());
   p.stripRows = maxOf(1, minOf(p.outH, kStripBudget / maxOf(1, perRow)));
   return p;
@@ -87,7 +96,7 @@ Plan makePlan(const Conv2dBackwardWeightArgs& args) {
 
 template <class T>
 struct Scratch {
-  T* partials;     // [chunks][groups][channels * taps][padded]
+  T* partials;     // [chunks] of Plan::partial
   int64_t* reads;  // [channelBlock * taps] where a tap reads in the planes
   char* lanes;
   int64_t perLane;
@@ -123,62 +132,62 @@ Scratch<T> carve(const Plan& p, void* base, int lanes) {
   return s;
 }
 
-// out[t][0, VECTORS vectors) += sum over rows x cols positions of x[reads[t] + r * pitch + c] g[r * cols + c], for TAPS
-// taps. Chains of kChain positions, then chains in order, then the strip as one term.
-template <class T, int TAPS, int VECTORS>
+// out[t][0, VECTORS vectors) += sum over rows x cols positions of x[reads[t] + r * pitch + c] g[r * cols + c], for RUNS
+// * RUN taps, each RUN of them side by side in x. Chains of about kChain positions (whole rows, or even parts of one),
+// then chains in order, then the strip as one term.
+template <class T, int RUNS, int RUN, int VECTORS>
 void tapKernel(int64_t rows, int64_t cols, int64_t pitch, const T* x, const int64_t* reads, const T* g, T* out,
                int64_t ldo) {
   using V = VectorOf<T>;
   constexpr int lanes = kLanes<T>;
   constexpr int width = lanes * VECTORS;
-  alignas(64) T tile[TAPS * width];
+  constexpr int taps = RUNS * RUN;
+  alignas(64) T tile[taps * width];
   bool first = true;
-  int64_t r = 0;
-  int64_t c = 0;
-  while (r < rows) {
-    V acc[TAPS][VECTORS];
+  const int64_t chainRows = maxOf(1, kChain / maxOf(1, cols));
+  const int64_t chainCols = ceilDiv(cols, ceilDiv(maxOf(1, cols), kChain));
+  for (int64_t r0 = 0; r0 < rows; r0 += chainRows) {
+    const int64_t rowEnd = minOf(rows, r0 + chainRows);
+    for (int64_t c0 = 0; c0 < cols; c0 += chainCols) {
+      const int64_t count = minOf(chainCols, cols - c0);
+      V acc[taps][VECTORS];
+#pragma GCC unroll 32
+      for (int t = 0; t < taps; ++t) {
+#pragma GCC unroll 2
+        for (int j = 0; j < VECTORS; ++j) acc[t][j] = V{};
+      }
+      for (int64_t r = r0; r < rowEnd; ++r) {
+        const T* from[RUNS];
 #pragma GCC unroll 8
-    for (int t = 0; t < TAPS; ++t) {
-#pragma GCC unroll 4
-      for (int j = 0; j < VECTORS; ++j) acc[t][j] = V{};
-    }
-    int64_t room = kChain;
-    do {
-      const int64_t piece = minOf(room, cols - c);
-      const T* from[TAPS];
-#pragma GCC unroll 8
-      for (int t = 0; t < TAPS; ++t) from[t] = x + reads[t] + r * pitch + c;
-      for (int64_t k = 0; k < piece; ++k) {
-        V gv[VECTORS];
-#pragma GCC unroll 4
-        for (int j = 0; j < VECTORS; ++j) gv[j] = vload(g + j * lanes);
-        g += width;
-#pragma GCC unroll 8
-        for (int t = 0; t < TAPS; ++t) {
-          const V xv = vset(from[t][k]);
-#pragma GCC unroll 4
-          for (int j = 0; j < VECTORS; ++j) acc[t][j] = vfma(xv, gv[j], acc[t][j]);
+        for (int i = 0; i < RUNS; ++i) from[i] = x + reads[i * RUN] + r * pitch + c0;
+        const T* gr = g + (r * cols + c0) * width;
+        for (int64_t k = 0; k < count; ++k, gr += width) {
+          // Without this g++ keeps values of x for the next k, which reads them again, and spills the accumulators.
+          asm volatile("" ::: "memory");
+          V gv[VECTORS];
+#pragma GCC unroll 2
+          for (int j = 0; j < VECTORS; ++j) gv[j] = vload(gr + j * lanes);
+#pragma GCC unroll 32
+          for (int t = 0; t < taps; ++t) {
+            const V xv = vset(from[t / RUN][k + t % RUN]);
+#pragma GCC unroll 2
+            for (int j = 0; j < VECTORS; ++j) acc[t][j] = vfma(xv, gv[j], acc[t][j]);
+          }
         }
       }
-      room -= piece;
-      c += piece;
-      if (c == cols) {
-        c = 0;
-        ++r;
+#pragma GCC unroll 32
+      for (int t = 0; t < taps; ++t) {
+#pragma GCC unroll 2
+        for (int j = 0; j < VECTORS; ++j) {
+          T* at = tile + t * width + j * lanes;
+          vstore(at, first ? acc[t][j] : vload(at) + acc[t][j]);
+        }
       }
-    } while (room > 0 && r < rows);
-#pragma GCC unroll 8
-    for (int t = 0; t < TAPS; ++t) {
-#pragma GCC unroll 4
-      for (int j = 0; j < VECTORS; ++j) {
-        T* at = tile + t * width + j * lanes;
-        vstore(at, first ? acc[t][j] : vload(at) + acc[t][j]);
-      }
+      first = false;
     }
-    first = false;
   }
   if (first) return;
-  for (int t = 0; t < TAPS; ++t) {
+  for (int t = 0; t < taps; ++t) {
     for (int j = 0; j < VECTORS; ++j) {
       T* at = out + t * ldo + j * lanes;
       vstore(at, vload(at) + vload(tile + t * width + j * lanes));
@@ -190,22 +199,50 @@ template <class T>
 using TapKernel = void (*)(int64_t rows, int64_t cols, int64_t pitch, const T* x, const int64_t* reads, const T* g,
                            T* out, int64_t ldo);
 
-template <class T, int VECTORS, int... I>
-TapKernel<T> tapKernelOf(int64_t taps, std::integer_sequence<int, I...>) {
-  constexpr TapKernel<T> table[] = {tapKernel<T, I + 1, VECTORS>...};
-  return table[taps - 1];
+template <class T, int RUN, int VECTORS, int... I>
+TapKernel<T> tapKernelOf(int64_t runs, std::integer_sequence<int, I...>) {
+  constexpr TapKernel<T> table[] = {tapKernel<T, I + 1, RUN, VECTORS>...};
+  return table[runs - 1];
+}
+template <class T, int RUN>
+TapKernel<T> tapKernelOfRun(int64_t runs, int64_t vectors) {
+  return vectors == 1 ? tapKernelOf<T, RUN, 1>(runs, std::make_integer_sequence<int, maxRuns(RUN, 1)>())
+                      : tapKernelOf<T, RUN, 2>(runs, std::make_integer_sequence<int, maxRuns(RUN, 2)>());
+}
+template <class T>
+TapKernel<T> chooseTapKernel(int64_t runs, int64_t run, int64_t vectors) {
+  return run == 5   ? tapKernelOfRun<T, 5>(runs, vectors)
+         : run == 3 ? tapKernelOfRun<T, 3>(runs, vectors)
+                    : tapKernelOfRun<T, 1>(runs, vectors);
 }
 
+// out[0, width) += the sum of the rows of g [pixels][width], a whole number of vectors wide: four chains, kChain rows
+// at a time.
 template <class T>
-TapKernel<T> chooseTapKernel(int64_t taps, int64_t vectors) {
-  const auto counts = std::make_integer_sequence<int, kMaxTaps>();
-  return vectors == 1 ? tapKernelOf<T, 1>(taps, counts) : tapKernelOf<T, 2>(taps, counts);
+void addRows(int64_t pixels, int64_t width, const T* g, T* out) {
+  using V = VectorOf<T>;
+  constexpr int chains = 4;
+  for (int64_t j = 0; j < width; j += kLanes<T>) {
+    V total = {};
+    for (int64_t i0 = 0; i0 < pixels; i0 += kChain) {
+      V sums[chains] = {};
+      const int64_t end = minOf(pixels, i0 + kChain);
+      int64_t i = i0;
+      for (; i + chains <= end; i += chains) {
+#pragma GCC unroll 4
+        for (int c = 0; c < chains; ++c) sums[c] += vload(g + (i + c) * width + j);
+      }
+      for (; i < end; ++i) sums[0] += vload(g + i * width + j);
+      total += (sums[0] + sums[1]) + (sums[2] + sums[3]);
+    }
+    vstore(out + j, vload(out + j) + total);
+  }
 }
 
 // The sum of one chunk of images for one group and one block of channels.
 template <class T>
 void sumUnit(const Plan& p, const Scratch<T>& s, const LaneScratch<T>& lane, const T* g, const T* x, int64_t unit,
-             Context& context) {
+             bool hasBias, Context& context) {
   const int64_t block = unit % p.channelBlocks;
   const int64_t group = unit / p.channelBlocks % p.groups;
   const int64_t chunk = unit / p.channelBlocks / p.groups;
@@ -213,11 +250,14 @@ void sumUnit(const Plan& p, const Scratch<T>& s, const LaneScratch<T>& lane, con
   const int64_t channels = minOf(p.channelBlock, p.planes.channels - channel);
   const int64_t allTaps = channels * p.taps;
   T* out = s.partials + chunk * p.partial + (group * p.planes.channels + channel) * p.taps * p.padded;
+  T* biasOut = s.partials + chunk * p.partial + (p.groups * p.planes.channels * p.taps + group) * p.padded;
   for (int64_t i = 0; i < allTaps * p.padded; ++i) out[i] = T(0);
+  const bool withBias = hasBias && block == 0;
+  for (int64_t i = 0; withBias && i < p.padded; ++i) biasOut[i] = T(0);
 
   const int64_t positions = p.outH * p.outW;
   const int64_t imageEnd = minOf(p.images, (chunk + 1) * p.chunkImages);
-  const int64_t tapPanel = ceilDiv(allTaps, ceilDiv(allTaps, kMaxTaps));
+  const int64_t allRuns = allTaps / p.run;
   for (int64_t image = chunk * p.chunkImages; image < imageEnd; ++image) {
     const T* gImage = g + (image * p.groups + group) * p.outputs * positions;
     const T* xImage = x + ((image * p.groups + group) * p.planes.channels + channel) * p.planes.h * p.planes.w;
@@ -232,9 +272,13 @@ void sumUnit(const Plan& p, const Scratch<T>& s, const LaneScratch<T>& lane, con
         const int64_t width = minOf(kTileCols<T>, p.padded - o);
         gemm::packPanel<T>(lane.g, width, minOf(width, p.outputs - o), pixels, gImage + o * positions + r0 * p.outW,
                            positions, 1);
-        for (int64_t tap = 0; tap < allTaps; tap += tapPanel) {
-          const int64_t count = minOf(tapPanel, allTaps - tap);
-          const auto kernel = chooseTapKernel<T>(count, width / kLanes<T>);
+        if (withBias) addRows<T>(pixels, width, lane.g, biasOut + o);
+        const int64_t vectors = width / kLanes<T>;
+        const int64_t most = maxRuns(static_cast<int>(p.run), static_cast<int>(vectors));
+        const int64_t panel = ceilDiv(allRuns, maxOf(1, ceilDiv(allRuns, most)));
+        for (int64_t run = 0; run < allRuns; run += panel) {
+          const auto kernel = chooseTapKernel<T>(minOf(panel, allRuns - run), p.run, vectors);
+          const int64_t tap = run * p.run;
           kernel(joined ? 1 : rows, joined ? pixels : p.outW, p.planes.pitch(), lane.planes, s.reads + tap, lane.g,
                  out + tap * p.padded + o, p.padded);
         }
@@ -274,11 +318,25 @@ void addChunks(const Plan& p, const T* partials, T* dw, Context& context) {
                    });
 }
 
+// dbias[o] = the chunks' sums, added in order.
+template <class T>
+void addBiasChunks(const Plan& p, const T* partials, T* dbias) {
+  const T* from = partials + p.groups * p.planes.channels * p.taps * p.padded;
+  for (int64_t group = 0; group < p.groups; ++group) {
+    for (int64_t o = 0; o < p.outputs; ++o) {
+      T sum = T(0);
+      for (int64_t chunk = 0; chunk < p.chunks; ++chunk) sum += from[chunk * p.partial + group * p.padded + o];
+      dbias[group * p.outputs + o] = sum;
+    }
+  }
+}
+
 template <class T>
 void backwardWeight(const Conv2dBackwardWeightArgs& args, Context& context) {
   const Plan p = makePlan<T>(args);
   const int64_t allTaps = p.planes.channels * p.taps;
-  if (p.groups * p.outputs * allTaps == 0) return;
+  const bool hasBias = args.dbias.present();
+  if (p.groups * p.outputs == 0) return;
   const Scratch<T> s = carve<T>(p, context.scratch(), context.lanes());
   const int64_t planeSize = p.planes.planeSize(p.stripRows);
   for (int64_t i = 0; i < p.channelBlock * p.taps; ++i) {
@@ -294,9 +352,10 @@ void backwardWeight(const Conv2dBackwardWeightArgs& args, Context& context) {
   context.parallel(p.chunks * p.groups * p.channelBlocks, maxOf(1, kGrainWork / maxOf(1, unitWork)),
                    [&](int64_t begin, int64_t end, int lane) {
                      const LaneScratch<T> own = carveLane<T>(p, s.lanes + lane * s.perLane);
-                     for (int64_t unit = begin; unit < end; ++unit) sumUnit<T>(p, s, own, g, x, unit, context);
+                     for (int64_t unit = begin; unit < end; ++unit) sumUnit<T>(p, s, own, g, x, unit, hasBias, context);
                    });
-  addChunks<T>(p, s.partials, static_cast<T*>(args.dw.data), context);
+  if (allTaps > 0) addChunks<T>(p, s.partials, static_cast<T*>(args.dw.data), context);
+  if (hasBias) addBiasChunks<T>(p, s.partials, static_cast<T*>(args.dbias.data));
 }
 
 }  // namespace

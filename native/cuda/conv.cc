@@ -1,5 +1,7 @@
 // 2-D convolution and its gradients: a kernel is chosen by shape, and where several blocks share a sum, a second launch
-// adds what they found.
+// adds what they found. An activation and the gradient of a bias are launches of their own.
+#include <algorithm>
+
 #include "cuda/conv_plan.h"
 #include "cuda/kernels.h"
 #include "cuda/layout.h"
@@ -52,6 +54,24 @@ void runTiles(CudaContext& context, const ConvShape& s, const ConvChoice& choice
   if (choice.shares > 1) combine(context, choice, args.y, args.bias, y.numel(), s.h.out * s.w.out, y.sizes[1]);
 }
 
+// dbias [O] of g [N, O, OH, OW].
+ReduceArgs biasSum(const Conv2dBackwardWeightArgs& args) {
+  ReduceArgs reduce = {};
+  View& x = reduce.x;
+  x = args.g;
+  x.rank = 3;
+  const int64_t plane = args.g.sizes[2] * args.g.sizes[3];
+  const int64_t sizes[] = {args.g.sizes[1], args.g.sizes[0], plane};
+  const int64_t strides[] = {plane, args.g.sizes[1] * plane, 1};
+  for (int i = 0; i < 3; ++i) {
+    x.sizes[i] = sizes[i];
+    x.strides[i] = strides[i];
+  }
+  static_cast<View&>(reduce.y) = args.dbias;
+  reduce.kept = 1;
+  return reduce;
+}
+
 }  // namespace
 
 namespace ops {
@@ -61,8 +81,17 @@ void conv2d(const Conv2dArgs& args, CudaContext& context) {
   if (n == 0) return;
   const ConvShape shape = shapeOf(args);
   const ConvChoice choice = chooseConv(shape, false);
-  if (choice.entry != nullptr) return runTiles(context, shape, choice, false, args.x, args.w, &args.bias, args.y);
-  runSimple(context, choice, "conv2d_f32_simple_32", "conv2d_f32_simple_64", n, args);
+  if (choice.entry != nullptr) {
+    runTiles(context, shape, choice, false, args.x, args.w, &args.bias, args.y);
+  } else {
+    runSimple(context, choice, "conv2d_f32_simple_32", "conv2d_f32_simple_64", n, args);
+  }
+  if (args.activation == static_cast<int64_t>(Activation::relu)) {
+    UnaryArgs inPlace = {};
+    static_cast<View&>(inPlace.x) = args.y;
+    inPlace.y = args.y;
+    relu(inPlace, context);
+  }
 }
 int64_t conv2dScratch(const Conv2dArgs& args) {
   return args.y.numel() == 0 ? 0 : chooseConv(shapeOf(args), false).partialBytes;
@@ -81,6 +110,7 @@ int64_t conv2dBackwardInputScratch(const Conv2dBackwardInputArgs& args) {
 }
 
 void conv2dBackwardWeight(const Conv2dBackwardWeightArgs& args, CudaContext& context) {
+  if (args.dbias.present()) sum(biasSum(args), context);
   const int64_t n = args.dw.numel();
   if (n == 0) return;
   const ConvShape s = shapeOf(args);
@@ -99,7 +129,9 @@ void conv2dBackwardWeight(const Conv2dBackwardWeightArgs& args, CudaContext& con
   if (choice.shares > 1) combine(context, choice, args.dw.data, nullptr, n, 1, 1);
 }
 int64_t conv2dBackwardWeightScratch(const Conv2dBackwardWeightArgs& args) {
-  return args.dw.numel() == 0 ? 0 : chooseConvWeight(shapeOf(args)).partialBytes;
+  // One after the other, the two sums use the same memory.
+  const int64_t ofBias = args.dbias.present() ? sumScratch(biasSum(args)) : 0;
+  return std::max(ofBias, args.dw.numel() == 0 ? 0 : chooseConvWeight(shapeOf(args)).partialBytes);
 }
 
 }  // namespace ops

@@ -38,7 +38,7 @@ PoolPlan planOf(const Args& args, const View& x, const View& y, bool ownsX) {
     return axisOf(x.sizes[dim], y.sizes[dim], kernel, stride, pad, dilation, ownsX);
   };
   return {axis(2, args.kernelH, args.strideH, args.padH, args.dilationH),
-          axis(3, args.kernelW, args.strideW, args.padW, args.dilationW), (ownsX ? x : y).numel()};
+          axis(3, args.kernelW, args.strideW, args.padW, args.dilationW), (ownsX ? x : y).numel(), 0};
 }
 
 }  // namespace
@@ -47,8 +47,10 @@ namespace ops {
 
 void maxPool2d(const MaxPool2dArgs& args, CudaContext& context) {
   const int64_t n = args.y.numel();
-  context.launch("pool", isSmall(n) ? "max_pool2d_f32_32" : "max_pool2d_f32_64", blocksFor(n), {kThreads}, 0,
-                 planOf(args, args.x, args.y, false), args.x.data, args.y.data, args.indices.data);
+  PoolPlan plan = planOf(args, args.x, args.y, false);
+  plan.relu = args.relu;
+  context.launch("pool", isSmall(n) ? "max_pool2d_f32_32" : "max_pool2d_f32_64", blocksFor(n), {kThreads}, 0, plan,
+                 args.x.data, args.y.data, args.indices.data);
 }
 
 void maxPool2dBackward(const MaxPool2dBackwardArgs& args, CudaContext& context) {

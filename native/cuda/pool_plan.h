@@ -21,6 +21,7 @@ struct PoolAxis {
 struct PoolPlan {
   PoolAxis h, w;
   int64_t elements;  // that the threads own
+  int32_t relu;      // of maxima
 };
 
 }  // namespace warploom::cuda

@@ -132,7 +132,7 @@ export class Sequential extends Module {
     const layers = this.#layers;
     let y = x;
     for (let i = 0; i < layers.length; i++) {
-      const both = i + 1 < layers.length ? fused(layers[i]!, layers[i + 1]!, y) : null;
+      const both = i + 1 < layers.length ? fused(layers[i]!, layers[i + 1]!, y, layers[i + 2]) : null;
       if (both === null) y = layers[i]!.call(y);
       else {
         y = both;

@@ -4,11 +4,13 @@
  */
 import * as native from '../addon.ops.js';
 import { apply } from '../apply.js';
-import { defineOp } from '../autograd/define.js';
-import { formatShape, type Shape } from '../shape.js';
+import { type BackwardContext, defineOp } from '../autograd/define.js';
+import { NotSupportedError } from '../errors.js';
+import { formatShape, numelOf, type Shape } from '../shape.js';
 import { Tensor } from '../tensor.js';
+import { reluGrad } from './elementwise.js';
 import { sum } from './reduce.js';
-import { dense, requireFloat, shapeError } from './support.js';
+import { dense, gradientOf, gradientOut, requireFloat, shapeError, viewAs } from './support.js';
 import { squeeze, unsqueeze } from './view.js';
 
 /** stride, padding, dilation, each as height and width; then groups */
@@ -16,10 +18,12 @@ type Geometry = readonly [number, number, number, number, number, number, number
 
 interface ConvParams {
   readonly geometry: Geometry;
+  readonly relu: boolean;
 }
 
 /** The gradient ops need the shape that they produce: a stride hides it. */
-interface ConvGradParams extends ConvParams {
+interface ConvGradParams {
+  readonly geometry: Geometry;
   readonly shape: Shape;
 }
 
@@ -30,29 +34,76 @@ function outSize(size: number, kernel: number, stride: number, padding: number, 
 const conv2dOp = defineOp<ConvParams>({
   name: 'conv2d',
   dtypes: 'promote',
-  forward(inputs, { geometry }, ctx) {
+  forward(inputs, { geometry, relu }, ctx) {
     const [x, w, bias = null] = inputs as [Tensor, Tensor, Tensor?];
     const [sh, sw, ph, pw, dh, dw] = geometry;
     const [N, , H, W] = x.shape as [number, number, number, number];
     const [O, , KH, KW] = w.shape as [number, number, number, number];
     const shape = [N, O, outSize(H, KH, sh, ph, dh), outSize(W, KW, sw, pw, dw)];
+    const out = { dtype: x.dtype, shape };
+    const y = Tensor.fresh(
+      native.conv2d(x.device, dense(x), dense(w), bias && dense(bias), out, ...geometry, relu ? 1 : 0),
+      shape,
+      x.dtype,
+    );
     const saved: Tensor[] = [];
     if (ctx.needsGrad(1)) saved.push(x);
     if (ctx.needsGrad(0)) saved.push(w);
+    if (relu && inputs.some((_, i) => ctx.needsGrad(i))) saved.push(y);
     if (saved.length > 0) ctx.save(...saved);
-    const y = native.conv2d(x.device, dense(x), dense(w), bias && dense(bias), { dtype: x.dtype, shape }, ...geometry);
-    return Tensor.fresh(y, shape, x.dtype);
+    return y;
   },
   grad([g], ctx) {
-    const { params, saved, inputShapes } = ctx;
+    const { params, inputShapes } = ctx;
     const grads: (Tensor | null)[] = inputShapes.map(() => null);
     if (!g) return grads;
-    if (ctx.needsGrad(0)) grads[0] = inputGrad(g, saved[saved.length - 1]!, inputShapes[0]!, params.geometry);
-    if (ctx.needsGrad(1)) grads[1] = weightGrad(g, saved[0]!, inputShapes[1]!, params.geometry);
-    if (inputShapes.length === 3 && ctx.needsGrad(2)) grads[2] = sum(g, [0, 2, 3]);
+    const { x, w, y } = savedOf(ctx);
+    const inner = y ? reluGrad(g, y) : g;
+    if (w) grads[0] = inputGrad(inner, w, inputShapes[0]!, params.geometry);
+    if (x) grads[1] = weightGrad(inner, x, inputShapes[1]!, params.geometry);
+    if (inputShapes.length === 3 && ctx.needsGrad(2)) grads[2] = sum(inner, [0, 2, 3]);
+    return grads;
+  },
+  backward([g], ctx: BackwardContext<ConvParams>) {
+    const { params, inputShapes, device } = ctx;
+    const grads: (Tensor | null)[] = inputShapes.map(() => null);
+    if (!g) return grads;
+    const { geometry } = params;
+    const { dtype } = g;
+    const { x, w, y } = savedOf(ctx);
+    let inner = dense(g);
+    if (y) {
+      const flat = [numelOf(g.shape)];
+      const masked = native.reluBackward(device, viewAs(inner, flat), viewAs(y, flat), { dtype, shape: flat }, 0, 0);
+      inner = Tensor.fresh(masked, g.shape, dtype);
+    }
+    if (w) {
+      const dx = gradientOut(ctx, 0);
+      grads[0] = gradientOf(dx, native.conv2dBackwardInput(device, inner, dense(w), dx, ...geometry));
+    }
+    const bias = inputShapes.length === 3 && ctx.needsGrad(2);
+    if (x) {
+      const [dw, dbias] = [gradientOut(ctx, 1), bias ? gradientOut(ctx, 2) : null];
+      const out = native.conv2dBackwardWeight(device, inner, dense(x), dw, dbias, ...geometry);
+      grads[1] = gradientOf(dw, out.dw);
+      if (dbias) grads[2] = gradientOf(dbias, out.dbias!);
+    } else if (bias) {
+      grads[2] = sum(inner, [0, 2, 3]);
+    }
     return grads;
   },
 });
+
+/** What conv2d's forward kept: x for the gradient of the weight, the weight for that of x, y where relu was applied. */
+function savedOf(ctx: BackwardContext<ConvParams>): { x: Tensor | null; w: Tensor | null; y: Tensor | null } {
+  const { saved, params } = ctx;
+  let next = 0;
+  return {
+    x: ctx.needsGrad(1) ? saved[next++]! : null,
+    w: ctx.needsGrad(0) ? saved[next++]! : null,
+    y: params.relu ? saved[next++]! : null,
+  };
+}
 
 /** dx of (g, w): linear in both. */
 const conv2dInputGradOp = defineOp<ConvGradParams>({
@@ -69,7 +120,7 @@ const conv2dInputGradOp = defineOp<ConvGradParams>({
     } = ctx;
     if (!gg) return [null, null];
     return [
-      ctx.needsGrad(0) ? apply(conv2dOp, [gg, w!], { geometry: params.geometry }) : null,
+      ctx.needsGrad(0) ? apply(conv2dOp, [gg, w!], { geometry: params.geometry, relu: false }) : null,
       ctx.needsGrad(1) ? weightGrad(g!, gg, w!.shape, params.geometry) : null,
     ];
   },
@@ -80,7 +131,14 @@ const conv2dWeightGradOp = defineOp<ConvGradParams>({
   name: 'conv2d backward of weight',
   forward([g, x], { geometry, shape }, ctx) {
     if (ctx.needsGrad(0) || ctx.needsGrad(1)) ctx.save(g!, x!);
-    const dw = native.conv2dBackwardWeight(g!.device, dense(g!), dense(x!), { dtype: g!.dtype, shape }, ...geometry);
+    const dw = native.conv2dBackwardWeight(
+      g!.device,
+      dense(g!),
+      dense(x!),
+      { dtype: g!.dtype, shape },
+      null,
+      ...geometry,
+    ).dw;
     return Tensor.fresh(dw, shape, g!.dtype);
   },
   grad([gg], ctx) {
@@ -90,7 +148,7 @@ const conv2dWeightGradOp = defineOp<ConvGradParams>({
     } = ctx;
     if (!gg) return [null, null];
     return [
-      ctx.needsGrad(0) ? apply(conv2dOp, [x!, gg], { geometry: params.geometry }) : null,
+      ctx.needsGrad(0) ? apply(conv2dOp, [x!, gg], { geometry: params.geometry, relu: false }) : null,
       ctx.needsGrad(1) ? inputGrad(g!, gg, x!.shape, params.geometry) : null,
     ];
   },
@@ -130,6 +188,8 @@ export interface Conv2dOptions {
   dilation?: Pair;
   /** channels are convolved in this many separate groups; default 1 */
   groups?: number;
+  /** applied to the sums in the same pass; default 'none' */
+  activation?: 'none' | 'relu';
 }
 
 /**
@@ -142,7 +202,7 @@ export interface Conv2dOptions {
  * @throws ShapeError where channels, groups, bias or sizes do not fit
  */
 export function conv2d(x: Tensor, weight: Tensor, options: Conv2dOptions = {}): Tensor {
-  const { bias = null, groups = 1 } = options;
+  const { bias = null, groups = 1, activation = 'none' } = options;
   const inputs = bias ? [x, weight, bias] : [x, weight];
   requireFloat('conv2d', ...inputs);
   const shapes = inputs.map((i) => i.shape);
@@ -173,7 +233,11 @@ export function conv2d(x: Tensor, weight: Tensor, options: Conv2dOptions = {}): 
     const message = `the window (${KH}, ${KW}) with dilation (${dilation.join(', ')}) does not fit into (${H}, ${W}) with padding (${padding.join(', ')})`;
     throw shapeError('conv2d', message, shapes, 'Raise the padding or shrink the kernel.');
   }
-  const params: ConvParams = { geometry: [...stride, ...padding, ...dilation, groups] };
+  if (activation !== 'none' && activation !== 'relu') {
+    const hint = 'Known are none, relu.';
+    throw new NotSupportedError(`unknown activation ${String(activation)}`, { op: 'conv2d', hint });
+  }
+  const params: ConvParams = { geometry: [...stride, ...padding, ...dilation, groups], relu: activation === 'relu' };
   if (rank === 4) return apply(conv2dOp, inputs, params);
   return squeeze(apply(conv2dOp, [unsqueeze(x, 0), ...inputs.slice(1)], params), 0);
 }

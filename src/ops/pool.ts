@@ -2,6 +2,7 @@
 import * as native from '../addon.ops.js';
 import { apply } from '../apply.js';
 import { defineOp, type OpDefinition } from '../autograd/define.js';
+import { NotSupportedError } from '../errors.js';
 import { formatShape, type Shape } from '../shape.js';
 import { Tensor } from '../tensor.js';
 import { type Pair, pair } from './conv.js';
@@ -17,13 +18,17 @@ interface PoolParams {
   readonly shape: Shape;
 }
 
-const maxPool2dOp = defineOp<PoolParams>({
+const maxPool2dOp = defineOp<PoolParams & { readonly relu: boolean }>({
   name: 'maxPool2d',
-  forward([x], { geometry, shape }, ctx) {
+  forward([x], { geometry, shape, relu }, ctx) {
     const { device, dtype } = x!;
-    const out = native.maxPool2d(device, dense(x!), { dtype, shape }, { dtype: 'int32', shape }, ...geometry);
-    const indices = Tensor.fresh(out.indices, shape, 'int32');
-    if (ctx.needsGrad(0)) ctx.save(indices);
+    const [KH, KW] = geometry;
+    // A byte says which element of its window a maximum is; where windows are too large for one, or on a card, its place.
+    const dtypeOfIndices = device.type === 'cpu' && KH * KW <= 255 ? 'uint8' : 'int32';
+    const recorded = ctx.needsGrad(0);
+    const wanted = recorded ? ({ dtype: dtypeOfIndices, shape } as const) : null;
+    const out = native.maxPool2d(device, dense(x!), { dtype, shape }, wanted, ...geometry, relu);
+    if (recorded) ctx.save(Tensor.fresh(out.indices!, shape, dtypeOfIndices));
     return Tensor.fresh(out.y, shape, dtype);
   },
   grad: ([g], { saved: [indices], inputShapes, params: { geometry } }) => [
@@ -51,11 +56,11 @@ const scatterOp: OpDefinition<PoolParams> = defineOp<PoolParams>({
 /** The elements at the places of the maxima. */
 const gatherOp: OpDefinition<Pick<PoolParams, 'geometry'>> = defineOp<Pick<PoolParams, 'geometry'>>({
   name: 'maxPool2d gather',
-  forward([x, indices], _, ctx) {
+  forward([x, indices], { geometry }, ctx) {
     const { shape } = indices!;
     if (ctx.needsGrad(0)) ctx.save(indices!);
     return Tensor.fresh(
-      native.maxPool2dGather(x!.device, dense(x!), indices!, { dtype: x!.dtype, shape }),
+      native.maxPool2dGather(x!.device, dense(x!), indices!, { dtype: x!.dtype, shape }, ...geometry),
       shape,
       x!.dtype,
     );
@@ -73,6 +78,8 @@ export interface MaxPool2dOptions {
   padding?: Pair;
   /** distance between the window's elements; default 1 */
   dilation?: Pair;
+  /** 'relu': max(maximum, 0), as relu before or after the pooling gives it; default 'none' */
+  activation?: 'none' | 'relu';
 }
 
 /**
@@ -89,6 +96,11 @@ export function maxPool2d(x: Tensor, kernelSize: Pair, options: MaxPool2dOptions
   const stride = pair('maxPool2d', 'stride', options.stride ?? kernel, 1);
   const padding = pair('maxPool2d', 'padding', options.padding ?? 0, 0);
   const dilation = pair('maxPool2d', 'dilation', options.dilation ?? 1, 1);
+  const { activation = 'none' } = options;
+  if (activation !== 'none' && activation !== 'relu') {
+    const hint = 'Known are none, relu.';
+    throw new NotSupportedError(`unknown activation ${String(activation)}`, { op: 'maxPool2d', hint });
+  }
   const rank = x.shape.length;
   if (rank !== 3 && rank !== 4)
     throw shapeError('maxPool2d', `x must be [N, C, H, W] or [C, H, W], got ${formatShape(x.shape)}`, [x.shape]);
@@ -110,7 +122,11 @@ export function maxPool2d(x: Tensor, kernelSize: Pair, options: MaxPool2dOptions
   }
   const batched = rank === 4 ? x : unsqueeze(x, 0);
   const geometry: Geometry = [...kernel, ...stride, ...padding, ...dilation];
-  const y = apply(maxPool2dOp, [batched], { geometry, shape: [...batched.shape.slice(0, 2), ...sizes] });
+  const y = apply(maxPool2dOp, [batched], {
+    geometry,
+    shape: [...batched.shape.slice(0, 2), ...sizes],
+    relu: activation === 'relu',
+  });
   return rank === 4 ? y : squeeze(y, 0);
 }
 

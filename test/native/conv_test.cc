@@ -100,20 +100,21 @@ void checkGeometry(const Geometry& g) {
   const auto count = [](const std::vector<int64_t>& s) { return s[0] * s[1] * s[2] * s[3]; };
   auto x = numbers<T>(count(xSizes), 1), w = numbers<T>(count(wSizes), 2), b = numbers<T>(g.o, 3);
   auto dy = numbers<T>(count(ySizes), 4);
-  std::vector<Sum> y(dy.size()), dx(x.size()), dw(w.size());
-  const int64_t plane = g.outH() * g.outW();
-  for (std::size_t i = 0; i < y.size(); ++i)
-    y[i].add(static_cast<double>(b[i / static_cast<std::size_t>(plane) % b.size()]));
+  std::vector<Sum> y(dy.size()), dx(x.size()), dw(w.size()), db(b.size());
+  const std::size_t plane = static_cast<std::size_t>(g.outH() * g.outW());
+  const auto channelOf = [&](std::size_t i) { return i / plane % b.size(); };
+  for (std::size_t i = 0; i < y.size(); ++i) y[i].add(static_cast<double>(b[channelOf(i)]));
+  for (std::size_t i = 0; i < y.size(); ++i) db[channelOf(i)].add(static_cast<double>(dy[i]));
   forEachTerm(g, [&](std::size_t iy, std::size_t ix, std::size_t iw) {
     y[iy].add(static_cast<double>(x[ix]) * static_cast<double>(w[iw]));
     dx[ix].add(static_cast<double>(dy[iy]) * static_cast<double>(w[iw]));
     dw[iw].add(static_cast<double>(dy[iy]) * static_cast<double>(x[ix]));
   });
   std::string isa;
-  std::vector<T> first[3];
+  std::vector<T> first[4];
   forEachDevice([&](DeviceImpl& device) {
-    std::vector<T> out[3] = {std::vector<T>(y.size() + 1, T(77)), std::vector<T>(dx.size() + 1, T(77)),
-                             std::vector<T>(dw.size() + 1, T(77))};
+    std::vector<T> out[4] = {std::vector<T>(y.size() + 1, T(77)), std::vector<T>(dx.size() + 1, T(77)),
+                             std::vector<T>(dw.size() + 1, T(77)), std::vector<T>(db.size() + 1, T(77))};
     Conv2dArgs forward = {};
     forward.x = viewOf<In>(x.data(), d, xSizes);
     forward.w = viewOf<In>(w.data(), d, wSizes);
@@ -122,6 +123,13 @@ void checkGeometry(const Geometry& g) {
     setGeometry(forward, g);
     runOp(device, OpId::conv2d, forward);
     checkSums(out[0], y, "y");
+    std::vector<T> rectified = out[0];
+    for (std::size_t i = 0; i + 1 < rectified.size(); ++i) rectified[i] = rectified[i] > T(0) ? rectified[i] : T(0);
+    std::vector<T> relu(out[0].size(), T(77));
+    forward.y = viewOf<Out>(relu.data(), d, ySizes);
+    forward.activation = static_cast<int64_t>(Activation::relu);
+    runOp(device, OpId::conv2d, forward);
+    CHECK(sameBits(relu, rectified));
 
     Conv2dBackwardInputArgs input = {};
     input.g = viewOf<In>(dy.data(), d, ySizes);
@@ -135,15 +143,22 @@ void checkGeometry(const Geometry& g) {
     weight.g = viewOf<In>(dy.data(), d, ySizes);
     weight.x = viewOf<In>(x.data(), d, xSizes);
     weight.dw = viewOf<Out>(out[2].data(), d, wSizes);
+    weight.dbias = viewOf<OptOut>(out[3].data(), d, {g.o});
     setGeometry(weight, g);
     runOp(device, OpId::conv2dBackwardWeight, weight);
     checkSums(out[2], dw, "dw");
+    checkSums(out[3], db, "dbias");
+    std::vector<T> without(out[2].size(), T(77));
+    weight.dw = viewOf<Out>(without.data(), d, wSizes);
+    weight.dbias = absent<OptOut>();
+    runOp(device, OpId::conv2dBackwardWeight, weight);
+    CHECK(sameBits(without, out[2]));
 
     if (device.facts().isa == isa) {
-      for (int i = 0; i < 3; ++i) CHECK(sameBits(out[i], first[i]));
+      for (int i = 0; i < 4; ++i) CHECK(sameBits(out[i], first[i]));
     } else {
       isa = device.facts().isa;
-      for (int i = 0; i < 3; ++i) first[i] = out[i];
+      for (int i = 0; i < 4; ++i) first[i] = out[i];
     }
   });
 }
@@ -201,6 +216,22 @@ TEST(conv_many_channels) {
   checkGeometry<float>(make(1, 200, 6, 6, 70, 2, 2));
   checkGeometry<float>(make(1, 1, 150, 140, 3, 3, 3, 1, 1));
   checkGeometry<double>(make(2, 40, 9, 9, 17, 3, 3, 1, 1));
+}
+
+// Every width of a tile: of pixels, of rows of channels, of runs of taps; one vector of channels and two, and an odd
+// one.
+TEST(conv_tiles) {
+  for (int64_t w = 1; w <= 36; w += w < 18 ? 1 : 5) {
+    checkGeometry<float>(make(1, 1, 3, w, 5 + w, 3, 3, 1, 1));
+    checkGeometry<float>(make(2, 9, 4, w, 16, 3, 3, 1, 1));
+    checkGeometry<float>(make(1, 12, 3, w, 32 + w % 5 * 4, 3, 3, 1, 1));
+  }
+  checkGeometry<float>(make(2, 40, 6, 6, 48, 3, 3, 1, 1));
+  checkGeometry<float>(make(2, 17, 9, 30, 33, 5, 5, 1, 2));
+  checkGeometry<float>(make(1, 3, 5, 70, 4, 5, 5, 1, 2));
+  checkGeometry<float>(make(2, 33, 9, 9, 34, 3, 3, 2, 1));
+  checkGeometry<double>(make(1, 12, 5, 23, 24, 3, 3, 1, 1));
+  checkGeometry<double>(make(1, 1, 9, 19, 16, 5, 5, 1, 2));
 }
 
 TEST(conv_no_images) {

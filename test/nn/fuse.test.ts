@@ -1,6 +1,6 @@
 /** A layer and the activation behind it run as one op in a Sequential, and nobody can tell by the values. */
 import { describe, expect, test } from 'vitest';
-import { manualSeed, nn, randn, sum, type Tensor } from '../../src/index.js';
+import { grad, manualSeed, nn, randn, sum, type Tensor } from '../../src/index.js';
 
 const bits = (x: Tensor | null): Uint8Array => new Uint8Array(x!.dataSync().buffer);
 
@@ -64,6 +64,32 @@ describe('nn.Sequential', () => {
     expect(new nn.Sequential(new Doubled(70, 3), new nn.ReLU()).forward(x).gradNode!.name).toBe('relu');
     expect(new nn.Sequential(new nn.Linear(70, 3), new Leaky()).forward(x).gradNode!.name).toBe('sub');
     expect(new nn.Sequential(new nn.Linear(70, 3), named).forward(x).gradNode!.name).toBe('neg');
+  });
+
+  test.each([
+    ['Conv2d and ReLU', [new nn.Conv2d(2, 5, 3, { padding: 1 }), new nn.ReLU()], ['conv2d']],
+    [
+      'Conv2d, ReLU and MaxPool2d',
+      [new nn.Conv2d(2, 4, 3, { stride: 2 }), new nn.ReLU(), new nn.MaxPool2d(2)],
+      ['maxPool2d', 'conv2d'],
+    ],
+    ['ReLU and MaxPool2d with padding', [new nn.ReLU(), new nn.MaxPool2d(3, { stride: 2, padding: 1 })], ['maxPool2d']],
+    ['Conv2d, MaxPool2d', [new nn.Conv2d(2, 4, 3), new nn.MaxPool2d(2)], ['maxPool2d', 'conv2d']],
+    ['Conv2d and GELU', [new nn.Conv2d(2, 4, 3), new nn.GELU()], ['gelu', 'conv2d']],
+  ])('runs %s in as few ops as there can be, with the same bits', (_, layers, names) => {
+    manualSeed(3);
+    const x = randn([3, 2, 11, 9]).requiresGrad_();
+    const model = new nn.Sequential(...layers);
+    const run = (y: Tensor): Uint8Array[] => {
+      manualSeed(5);
+      const gradients = grad(y, [x, ...model.parameters()], { gradOutputs: [randn(y.shape)] });
+      return [y, ...gradients].map(bits);
+    };
+    const together = model.forward(x);
+    const ops: string[] = [];
+    for (let node = together.gradNode; node?.op; node = node.next[0] ?? null) ops.push(node.op.name);
+    expect(ops).toEqual(names);
+    expect(run(together)).toEqual(run(layers.reduce<Tensor>((y, layer) => layer.forward(y), x)));
   });
 
   test('runs what is left over alone', () => {

@@ -23,8 +23,15 @@ struct Planes {
   }
 };
 
+// Zeros from dst on, at least `count`: whole vectors, so that what lies behind must be written later.
+template <class T>
+WL_INLINE void zeroVectors(T* dst, int64_t count) {
+  for (int64_t j = 0; j < count; j += kLanes<T>) vstore(dst + j, VectorOf<T>{});
+}
+
 // dst = the planes of channels [0, count) of src, for output rows [r0, r0 + rows); planes are laid out for stripRows
-// rows.
+// rows. Rows are written in order and in whole vectors: each spills over its end into the next, the last one into the
+// room behind the planes.
 template <class T>
 void copyPlanes(const Planes& s, const T* src, int64_t count, int64_t r0, int64_t rows, int64_t stripRows, T* dst) {
   const int64_t pitch = s.pitch();
@@ -40,23 +47,27 @@ void copyPlanes(const Planes& s, const T* src, int64_t count, int64_t r0, int64_
         for (int64_t i = 0; i < planeRows; ++i, dst += pitch) {
           const int64_t h = (r0 + i) * s.stepH + a + s.originH;
           if (h < 0 || h >= s.h || i >= rows + s.haloH) {
-            for (int64_t j = 0; j < pitch; ++j) dst[j] = T(0);
+            zeroVectors(dst, pitch);
             continue;
           }
           const T* row = channel + h * s.w + shift;
-          for (int64_t j = 0; j < jBegin; ++j) dst[j] = T(0);
+          zeroVectors(dst, jBegin);
+          int64_t j = jBegin;
           if (s.stepW == 1) {
-            int64_t j = jBegin;
-            for (; j < jEnd; j += kLanes<T>) storePart(dst + j, loadPart(row + j, jEnd - j), jEnd - j);
+            for (; j + kLanes<T> <= jEnd; j += kLanes<T>) vstore(dst + j, vload(row + j));
+            if (j < jEnd) {
+              vstore(dst + j, loadPart(row + j, jEnd - j));
+              j += kLanes<T>;
+            }
           } else {
-            for (int64_t j = jBegin; j < jEnd; ++j) dst[j] = row[j * s.stepW];
+            for (; j < jEnd; ++j) dst[j] = row[j * s.stepW];
           }
-          for (int64_t j = jEnd; j < pitch; ++j) dst[j] = T(0);
+          zeroVectors(dst + j, pitch - j);
         }
       }
     }
   }
-  for (int64_t j = 0; j < kTileCols<T>; ++j) dst[j] = T(0);
+  zeroVectors(dst, kTileCols<T>);
 }
 
 // Rows of a strip: few enough that `perRow` elements a row stay within `budget`, and enough strips that `others` units

@@ -1,4 +1,5 @@
-// 2-D max pooling. x [N, C, H, W], y and indices [N, C, OH, OW], contiguous.
+// 2-D max pooling. x [N, C, H, W], y and indices [N, C, OH, OW], contiguous. An index is a place in the plane, or
+// kNoPlace.
 //
 // max_pool2d_f32_<32|64>, max_pool2d_gather_f32_<..>: a thread owns one element of y; neighbours own neighbours in the
 // innermost dim. max_pool2d_backward_f32_<..>: a thread owns four elements of dx side by side, for which it looks for
@@ -12,6 +13,7 @@ namespace warploom::cuda {
 
 constexpr int kThreads = 256;
 constexpr int kRun = 4;
+constexpr int kNoPlace = -1;
 
 __device__ inline uint32_t quotient(uint32_t i, const FastDivide& by) {
   return static_cast<uint32_t>(by.quotient(static_cast<int>(i)));
@@ -62,8 +64,12 @@ __device__ inline void maxPool(const PoolPlan& plan, const float* x, float* y, i
       index = wins ? row * plan.w.size + column : index;
     }
   }
+  if (plan.relu != 0 && best <= 0.0f) {
+    best = 0.0f;
+    index = kNoPlace;
+  }
   y[i] = best;
-  indices[i] = index;
+  if (indices != nullptr) indices[i] = index;
 }
 
 // What four elements of dx side by side get, where their plane ends or a row does between them too.
@@ -175,7 +181,7 @@ __device__ inline void maxPoolGather(const MaxPool2dGatherArgs& args, Index i, I
   const Index plane = i / static_cast<Index>(args.y.sizes[2] * args.y.sizes[3]);
   const int32_t index = args.indices.as<int32_t>()[i];
   const bool inside = index >= 0 && index < size;
-  if (!inside) reportIndex(errors, op, index, size);
+  if (!inside && index != kNoPlace) reportIndex(errors, op, index, size);
   args.y.as<float>()[i] = inside ? args.x.as<float>()[static_cast<int64_t>(plane) * size + index] : 0.0f;
 }
 

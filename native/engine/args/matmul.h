@@ -1,10 +1,8 @@
 // Batched matrix product with an epilogue: y = act(a b + bias), over leading batch dims.
 #pragma once
-#include "engine/args.h"
+#include "engine/args/activation.h"
 
 namespace warploom {
-
-enum class Activation : int64_t { none = 0, relu = 1, gelu = 2, geluTanh = 3 };
 
 // a [..., M, K], b [..., K, N], y [..., M, N] have one rank (2 to 8) and the same batch sizes (broadcast: stride 0); a
 // and b may be strided in any way (a transposed operand is a view). y's rows are contiguous. bias [N] or absent. pre,

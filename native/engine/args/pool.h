@@ -1,5 +1,9 @@
-// 2-D max pooling. x [N, C, H, W], y and indices (int32, h * W + w inside the plane) [N, C, OH, OW]; all contiguous.
-// Padding counts as -infinity; the first of equal maxima wins, and NaN wins over all (PyTorch).
+// 2-D max pooling. x [N, C, H, W], y and indices [N, C, OH, OW]; all contiguous. Padding counts as -infinity; the first
+// of equal maxima wins, and NaN wins over all (PyTorch).
+//
+// indices says where each maximum is. uint8: which element of its window, i * kernelW + j, and kernelH * kernelW where
+// none gets a gradient; for windows of at most 255 elements, on the CPU alone. int32: where in its plane, h * W + w,
+// and -1 for none; on every device.
 #pragma once
 #include "engine/args.h"
 
@@ -15,16 +19,16 @@ namespace warploom {
   F(int64, dilationH)       \
   F(int64, dilationW)
 
+// relu: y = max(maximum, 0), and a maximum that is not above 0 gets no gradient.
 #define WL_MAX_POOL2D_ARGS(F) \
   F(In, x)                    \
   F(Out, y)                   \
-  F(Out, indices)             \
-  WL_POOL_GEOMETRY(F)
+  F(OptOut, indices)          \
+  WL_POOL_GEOMETRY(F)         \
+  F(flag, relu)
 WL_ARGS(MaxPool2dArgs, WL_MAX_POOL2D_ARGS)
 
-// dx [N, C, H, W]: each g added at its index, in ascending order of output position; elsewhere 0. The geometry is that
-// of the forward pass: each index lies in its window, so that a device may let every element of dx look for the windows
-// that hold it.
+// dx [N, C, H, W]: each g added where its maximum was, in ascending order of output position; elsewhere 0.
 #define WL_MAX_POOL2D_BACKWARD_ARGS(F) \
   F(In, g)                             \
   F(In, indices)                       \
@@ -32,11 +36,12 @@ WL_ARGS(MaxPool2dArgs, WL_MAX_POOL2D_ARGS)
   WL_POOL_GEOMETRY(F)
 WL_ARGS(MaxPool2dBackwardArgs, WL_MAX_POOL2D_BACKWARD_ARGS)
 
-// y[n, c, o] = x[n, c, indices[n, c, o]]: the gradient of the backward pass.
+// y: the elements of x where the maxima were, 0 where there was none. The gradient of the backward pass.
 #define WL_MAX_POOL2D_GATHER_ARGS(F) \
   F(In, x)                           \
   F(In, indices)                     \
-  F(Out, y)
+  F(Out, y)                          \
+  WL_POOL_GEOMETRY(F)
 WL_ARGS(MaxPool2dGatherArgs, WL_MAX_POOL2D_GATHER_ARGS)
 
 }  // namespace warploom
