@@ -51,7 +51,7 @@ __device__ inline float gradientScale(const View& factor, int maximize) {
 }
 
 struct AdamScalars {
-  float stepSize, correction, shrink;
+  float stepSize, eps, shrink;
 };
 
 }  // namespace warploom::cuda
@@ -85,17 +85,19 @@ extern "C" __global__ void __launch_bounds__(kThreads) adam_f32(const AdamArgs a
   if (threadIdx.x == 0) {
     const double* state = args.state.as<double>();
     const double rate = state[kRate];
-    scalars.stepSize = static_cast<float>(rate / (1 - state[kBeta1Power]));
-    scalars.correction = static_cast<float>(sqrt(1 - state[kBeta2Power]));
+    // Multiplied out, as on the CPU: see native/cpu/optim.cc.
+    const double correction = sqrt(1 - state[kBeta2Power]);
+    scalars.stepSize = static_cast<float>(rate / (1 - state[kBeta1Power]) * correction);
+    scalars.eps = static_cast<float>(args.eps * correction);
     scalars.shrink = static_cast<float>(1 - rate * args.weightDecay);
   }
   // Without this barrier the other threads would read the scalars before thread 0 has formed them.
   __syncthreads();
-  const float stepSize = scalars.stepSize, correction = scalars.correction, shrink = scalars.shrink;
+  const float stepSize = scalars.stepSize, eps = scalars.eps, shrink = scalars.shrink;
   const float scale = gradientScale(args.factor, args.maximize);
   const float beta1 = static_cast<float>(args.beta1), rest1 = static_cast<float>(1 - args.beta1);
   const float beta2 = static_cast<float>(args.beta2), rest2 = static_cast<float>(1 - args.beta2);
-  const float eps = static_cast<float>(args.eps), decay = static_cast<float>(args.weightDecay);
+  const float decay = static_cast<float>(args.weightDecay);
   const bool shrinks = args.weightDecay != 0 && args.decoupled != 0;
   const bool decays = args.weightDecay != 0 && args.decoupled == 0;
   const float* grads = args.grads.as<float>();
@@ -110,7 +112,7 @@ extern "C" __global__ void __launch_bounds__(kThreads) adam_f32(const AdamArgs a
     const float v = beta2 * vs[k] + rest2 * g * g;
     ms[k] = m;
     vs[k] = v;
-    *param = p - stepSize * m / (sqrtf(v) / correction + eps);
+    *param = p - stepSize * m / (sqrtf(v) + eps);
   });
 }
 
