@@ -216,6 +216,13 @@ export class Tensor implements View {
     return tensor;
   }
 
+  /** @internal Another tensor over fresh memory that nobody has named yet: not a view. Sizes are the caller's care. */
+  withStrides(shape: Shape, strides: readonly number[], offset: number): Tensor {
+    const tensor = new Tensor(this.storage, shape, strides, offset, this.dtype, isContiguousLayout(shape, strides));
+    own(tensor);
+    return tensor;
+  }
+
   /** @internal Points this tensor at the memory of `other`, which it shares from then on (Module.to keeps identities). */
   setData(other: Tensor): void {
     this.checkUsable('setData');

@@ -1,6 +1,7 @@
 // Op ids and argument structs, from ops.def.
 #pragma once
 
+#include "engine/args/attention.h"
 #include "engine/args/conv.h"
 #include "engine/args/create.h"
 #include "engine/args/dropout.h"

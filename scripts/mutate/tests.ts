@@ -1,5 +1,8 @@
 /** The op tests of each family of CUDA kernels: those that must notice when one of its barriers is missing. */
 const tests: Readonly<Record<string, readonly string[]>> = {
+  attention: ['ops/attention'],
+  attention_backward: ['ops/attention'],
+  attention_simple: ['ops/attention'],
   conv: ['ops/conv'],
   conv_simple: ['ops/conv'],
   conv_weight: ['ops/conv'],

@@ -18,11 +18,17 @@ __device__ inline void copyAsync(float* shared, const float* global) {
   }
 }
 
-// 4 bytes, or zeros where `global` is null: then nothing is read. One instruction for all lanes of a warp.
+// The same, or zeros where `global` is null: then nothing is read. One instruction for all lanes of a warp.
+template <int kBytes = 4>
 __device__ inline void copyAsyncOrZero(float* shared, const float* global) {
+  static_assert(kBytes == 4 || kBytes == 16, "the sizes in use");
   const uint32_t to = static_cast<uint32_t>(__cvta_generic_to_shared(shared));
-  const uint32_t bytes = global != nullptr ? 4 : 0;
-  asm volatile("cp.async.ca.shared.global [%0], [%1], 4, %2;" ::"r"(to), "l"(global), "r"(bytes) : "memory");
+  const uint32_t bytes = global != nullptr ? kBytes : 0;
+  if (kBytes == 16) {
+    asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(to), "l"(global), "r"(bytes) : "memory");
+  } else {
+    asm volatile("cp.async.ca.shared.global [%0], [%1], 4, %2;" ::"r"(to), "l"(global), "r"(bytes) : "memory");
+  }
 }
 
 // 4 bytes from base + offset * 4 to `shared` + kShift, or zeros where `have` lacks a bit of `want`: then nothing is
