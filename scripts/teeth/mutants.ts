@@ -113,7 +113,7 @@ function shared(): Bite[] {
   // stack brings its dim into range twice over, where that mutant would undo itself.
   const stack: Mutant = {
     kind: 'text',
-    file: 'src/ops/view.ts',
+    file: 'src/ops/slice.ts',
     find: 'tensors.map((x) => unsqueeze(x, d)),',
     replace: 'tensors.map((x) => unsqueeze(x, first.shape.length - d)),',
   };

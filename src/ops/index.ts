@@ -14,6 +14,7 @@ export * from './matmul.js';
 export * from './norm.js';
 export * from './pool.js';
 export { argmax, argmin, max, mean, min, sum, type ReduceOptions } from './reduce.js';
+export * from './slice.js';
 export { logSoftmax, softmax } from './softmax.js';
 export type { Dims, Operand } from './support.js';
 export * from './view.js';

@@ -171,7 +171,7 @@ for (const device of testDevices()) {
   describe(`heads that are views (${device})`, () => {
     const [B, T, H, D] = [2, 5, 3, 4];
     const projected = (requiresGrad = false) =>
-      wl.randn([B, T, 3 * H * D], { device, requiresGrad, generator: new wl.Generator(3) });
+      wl.randn([B, T, 3 * H * D], { device, requiresGrad, generator: new wl.Generator({ seed: 3, device }) });
     const split = (x: Tensor) =>
       wl.split(x, H * D, 2).map((z) => z.reshape([B, T, H, D]).transpose(1, 2)) as [Tensor, Tensor, Tensor];
 
@@ -188,7 +188,7 @@ for (const device of testDevices()) {
         const x = projected(true);
         const [q, k, v] = split(x).map((z) => (copied ? z.contiguous() : z)) as [Tensor, Tensor, Tensor];
         const y = wl.scaledDotProductAttention(q, k, v, { causal: true });
-        const g = wl.randn([B, H, T, D], { device, generator: new wl.Generator(4) });
+        const g = wl.randn([B, H, T, D], { device, generator: new wl.Generator({ seed: 4, device }) });
         y.backward({ gradient: g });
         results.push([await y.data('float32'), await x.grad!.data('float32')]);
       }
@@ -197,7 +197,7 @@ for (const device of testDevices()) {
 
     test('the gradient of a floating mask', async () => {
       const [q, k, v] = split(projected());
-      const mask = wl.randn([T, T], { device, requiresGrad: true, generator: new wl.Generator(5) });
+      const mask = wl.randn([T, T], { device, requiresGrad: true, generator: new wl.Generator({ seed: 5, device }) });
       const y = wl.scaledDotProductAttention(q, k, v, { mask });
       y.backward({ gradient: wl.onesLike(y) });
       // A row of weights sums to 1 whatever is added to all of its scores.
