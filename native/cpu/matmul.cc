@@ -27,8 +27,9 @@ constexpr int64_t kRoundElements = int64_t{1} << 20;
 constexpr int64_t kLeastUnits = 16;
 // Multiply-adds worth handing to another thread.
 constexpr int64_t kGrainWork = int64_t{1} << 16;
-// Rows so many bytes apart, give or take two lines, share few sets of a cache, and evict each other.
+// Rows a multiple of so many bytes apart share one set of the L1 cache, and evict each other.
 constexpr int64_t kAliasBytes = 4096;
+constexpr int64_t kLineBytes = 64;
 
 // One product per batch index, after folding and, for few columns, transposing: y^T = b^T a^T.
 struct Plan {
@@ -40,18 +41,13 @@ struct Plan {
   int batchRank;
   int64_t batchSizes[kMaxRank], aBatch[kMaxRank], bBatch[kMaxRank], yBatch[kMaxRank], preBatch[kMaxRank];
   int64_t batches;
-  int64_t panels;                  // of rows; panel i begins at panelRow(i), so that all have nearly the same height
-  int64_t blockPanels, groupCols;  // of a unit
+  int64_t panels, panelRows, tallPanels;  // of rows: the first tallPanels have panelRows + 1, the others panelRows
+  int64_t blockPanels, groupCols;         // of a unit
   int64_t rowBlocks, colGroups;
   bool packA;                                 // copy a panel of a before use
   enum class B { direct, packed, shared } b;  // in place; packed by each unit for itself; packed once for all
-  int64_t panelRow(int64_t panel) const { return panel * (m / panels) + minOf(panel, m % panels); }
+  int64_t panelRow(int64_t panel) const { return panel * panelRows + minOf(panel, tallPanels); }
 };
-
-inline bool aliases(int64_t bytes) {
-  const int64_t apart = (bytes < 0 ? -bytes : bytes) % kAliasBytes;
-  return apart < 128 || apart > kAliasBytes - 128;
-}
 
 template <class T>
 Plan makePlan(const MatmulArgs& args) {
@@ -107,20 +103,26 @@ Plan makePlan(const MatmulArgs& args) {
   }
   constexpr int64_t bytes = sizeof(T);
   p.panels = maxOf(1, ceilDiv(p.m, gemm::kMaxRows));
+  p.panelRows = p.m / p.panels;
+  p.tallPanels = p.m % p.panels;
   p.blockPanels = minOf(p.panels, kBlockPanels);
-  p.groupCols = minOf(roundUp(maxOf(p.n, 1), kTileCols<T>), kGroupPanels * kTileCols<T>);
-  // Halved, the longer side first, until a small y makes enough units, but no unit too small to hand over.
-  const auto units = [&] { return ceilDiv(p.panels, p.blockPanels) * ceilDiv(p.n, p.groupCols) * p.batches; };
-  const auto work = [&] { return p.blockPanels * gemm::kMaxRows * p.groupCols * p.k; };
+  // In place where that does no harm.
+  p.packA = p.acs == 1 ? p.m > 8 && p.n > kTileCols<T> && p.ars * bytes % kAliasBytes == 0 : p.ars != 1;
+  // Wide units copy a less often; narrow ones leave L2 to b.
+  const int64_t widest = (p.packA ? 2 : 1) * kGroupPanels * kTileCols<T>;
+  p.groupCols = minOf(roundUp(maxOf(p.n, 1), kTileCols<T>), widest);
+  // Halved, the longer side first, until a small y makes enough units, but no unit too small to hand over. Where every
+  // row of b is another page, a narrow unit would wait for addresses.
+  const int64_t enough = p.bcs == 1 && p.brs * bytes >= kAliasBytes ? kLeastUnits / 2 : kLeastUnits;
   const int64_t leastCols = p.m == 1 ? gemm::kWideCols<T> : kTileCols<T>;
-  while (units() < kLeastUnits && work() > kGrainWork) {
-    const int64_t colPanels = p.groupCols / kTileCols<T>;
-    if (p.groupCols > leastCols && colPanels * kTileCols<T> >= p.blockPanels * gemm::kMaxRows) {
-      p.groupCols = ceilDiv(colPanels, 2) * kTileCols<T>;
+  while (ceilDiv(p.panels, p.blockPanels) * ceilDiv(p.n, p.groupCols) * p.batches < enough) {
+    const int64_t rows = p.blockPanels * gemm::kMaxRows;
+    if (rows * p.groupCols * p.k <= kGrainWork) break;
+    const bool byRows = p.blockPanels > (p.packA ? 4 : 1) && (p.packA || rows > p.groupCols);
+    if (!byRows && p.groupCols > leastCols) {
+      p.groupCols = ceilDiv(p.groupCols / kTileCols<T>, 2) * kTileCols<T>;
     } else if (p.blockPanels > 1) {
       p.blockPanels = ceilDiv(p.blockPanels, 2);
-    } else if (p.groupCols > leastCols) {
-      p.groupCols = ceilDiv(colPanels, 2) * kTileCols<T>;
     } else {
       break;
     }
@@ -128,9 +130,7 @@ Plan makePlan(const MatmulArgs& args) {
   p.rowBlocks = ceilDiv(p.panels, p.blockPanels);
   p.blockPanels = ceilDiv(p.panels, p.rowBlocks);
   p.colGroups = ceilDiv(p.n, p.groupCols);
-  p.packA = p.acs == 1 ? p.panels * gemm::kMaxRows > 0 && p.n > kTileCols<T> && aliases(p.ars * bytes)
-                       : p.ars != 1 || (aliases(p.acs * bytes) && p.acs * bytes > kAliasBytes);
-  if (p.bcs == 1 && (p.panels <= 2 || !aliases(p.brs * bytes))) {
+  if (p.bcs == 1) {
     p.b = Plan::B::direct;
   } else {
     p.b = p.rowBlocks > 1 && p.m * p.n * maxOf(p.k, 1) >= kLeastUnits * kGrainWork ? Plan::B::shared : Plan::B::packed;
@@ -164,12 +164,31 @@ Operands<T> atBatch(const Plan& p, const MatmulArgs& args, int64_t batch) {
   return o;
 }
 
-// Adds a tile of y, rows [row, row + rows) and columns [col, col + cols), of the block of k that starts at k0.
+// y's rows [row, row + rows) and columns [col, col + cols) as a tile. In a transposed product rows are y's columns.
+template <class T>
+void loadTile(const Plan& p, const Operands<T>& o, T* tile, int64_t pitch, int64_t row, int64_t rows, int64_t col,
+              int64_t cols) {
+  for (int64_t i = 0; i < rows; ++i) {
+    for (int64_t j = 0; j < cols; ++j) {
+      tile[i * pitch + j] = p.transposed ? o.y[(col + j) * p.ldy + row + i] : o.y[(row + i) * p.ldy + col + j];
+    }
+  }
+}
+
+// The way back, with bias and activation after the last block of k.
 template <class T>
 void finishTile(const Plan& p, const Operands<T>& o, const MatmulArgs& args, const T* tile, int64_t pitch, int64_t row,
-                int64_t rows, int64_t col, int64_t cols, int64_t k0) {
-  const bool last = k0 + kBlockK >= p.k;
-  const bool add = k0 > 0 || args.accumulate != 0;
+                int64_t rows, int64_t col, int64_t cols, bool last) {
+  alignas(64) T flipped[gemm::kWideCols<T> * kLanes<T>];
+  if (p.transposed) {  // fewer rows than a vector has lanes
+    for (int64_t j = 0; j < cols; ++j) {
+      for (int64_t i = 0; i < kLanes<T>; ++i) flipped[j * kLanes<T> + i] = i < rows ? tile[i * pitch + j] : T(0);
+    }
+    tile = flipped;
+    pitch = kLanes<T>;
+    gemm::exchangeValues(row, col);
+    gemm::exchangeValues(rows, cols);
+  }
   alignas(64) T gathered[gemm::kWideCols<T>];
   const T* bias = nullptr;
   if (last && o.bias) {
@@ -179,130 +198,146 @@ void finishTile(const Plan& p, const Operands<T>& o, const MatmulArgs& args, con
       bias = gathered;
     }
   }
-  gemm::storeTile<T>(tile, pitch, rows, cols, o.y + row * p.ldy + col, p.ldy, add, last, bias,
+  gemm::storeTile<T>(tile, pitch, rows, cols, o.y + row * p.ldy + col, p.ldy, false, last, bias,
                      o.pre ? o.pre + row * p.ldp + col : nullptr, p.ldp, static_cast<Activation>(args.activation));
 }
 
-// The same for a transposed product: the tile's columns are y's rows, and its rows, fewer than a vector has lanes, y's
-// columns.
-template <class T>
-void finishTransposed(const Plan& p, const Operands<T>& o, const MatmulArgs& args, const T* tile, int64_t pitch,
-                      int64_t row, int64_t rows, int64_t col, int64_t cols, int64_t k0) {
-  constexpr int64_t lanes = kLanes<T>;
-  alignas(64) T flipped[gemm::kWideCols<T> * lanes] = {};
-  for (int64_t i = 0; i < rows; ++i) {
-    for (int64_t j = 0; j < cols; ++j) flipped[j * lanes + i] = tile[i * pitch + j];
-  }
-  finishTile<T>(p, o, args, flipped, lanes, col, cols, row, rows, k0);
-}
-
-// What a lane packs for itself: a panel of a, and a group of b or its last, partial panel.
+// What a lane keeps for its unit: a's rows and a panel of b where they are copied, and sums between blocks of k.
 template <class T>
 struct Lane {
   T* a;
   T* b;
+  T* sums;
   Lane(const Plan& p, gemm::Carver& carver) {
-    a = carver.take<T>(gemm::kMaxRows * kPackedRow);
-    b = carver.take<T>((p.b == Plan::B::packed ? p.groupCols : kTileCols<T>)*kBlockK);
+    const int64_t rows = p.blockPanels * gemm::kMaxRows;
+    a = carver.take<T>(p.packA ? roundUp(rows, kLanes<T>) * kPackedRow : 0);
+    b = carver.take<T>(kTileCols<T> * kBlockK);
+    sums = carver.take<T>(p.k > kBlockK ? rows * p.groupCols : 0);
   }
   static constexpr int64_t kPackedRow = kBlockK + 64 / sizeof(T);  // rows of the copy must not alias either
 };
 
-// b's columns [col, col + cols) as panels of `depth` rows each, whole vectors wide; the last one may be a single
-// vector.
+// A block of y, over the blocks of k from kBegin to kEnd. `packed` holds its columns of b, blocks of k `packedStep`
+// elements apart, where all units share them.
+template <class T>
+struct Unit {
+  int64_t panel, panelEnd, col, colEnd, kBegin, kEnd;
+  const T* packed;
+  int64_t packedStep;
+};
+
+// a, or its copy, as the kernels read it: strides in elements.
+template <class T>
+struct Rows {
+  const T* a;
+  int64_t rowStride, step;
+};
+
+// Copies panels of a as they lie in memory: runs of rows, or runs of columns.
+template <class T>
+Rows<T> packRows(const Plan& p, const T* a, int64_t rows, int64_t depth, T* dst) {
+  if (p.acs == 1) {
+    for (int64_t i = 0; i < rows; ++i) gemm::copyRun(dst + i * Lane<T>::kPackedRow, a + i * p.ars, depth);
+    return {dst, Lane<T>::kPackedRow, 1};
+  }
+  const int64_t width = roundUp(rows, kLanes<T>);
+  gemm::packPanel<T>(dst, width, rows, depth, a, p.ars, p.acs);
+  return {dst, 1, width};
+}
+
+// One block of k of a unit. Sums go from y (where it is added to) over lane.sums to y.
+template <class T>
+void multiplyBlock(const Plan& p, const Operands<T>& o, const MatmulArgs& args, const Lane<T>& lane, const Unit<T>& u,
+                   int64_t k0) {
+  constexpr int64_t bytes = sizeof(T);
+  constexpr int64_t lanes = kLanes<T>;
+  const int64_t firstRow = p.panelRow(u.panel);
+  const int64_t allRows = p.panelRow(u.panelEnd) - firstRow;
+  const bool begins = k0 == u.kBegin;
+  const bool ends = k0 + kBlockK >= u.kEnd;
+  const bool last = k0 + kBlockK >= p.k;
+  const bool addY = begins && (k0 > 0 || args.accumulate != 0);
+  const bool plain = !last || (!o.bias && !o.pre && args.activation == 0);
+  alignas(64) T tile[gemm::kTileSize<T>];
+
+  gemm::TileOperands<T> t;
+  t.depth = minOf(kBlockK, p.k - k0);
+  Rows<T> a = {o.a + firstRow * p.ars + k0 * p.acs, p.ars, p.acs};
+  if (p.packA) a = packRows(p, a.a, allRows, t.depth, lane.a);
+  t.aRow = a.rowStride * bytes;
+  t.aStep = a.step * bytes;
+  const T* const packed = u.packed ? u.packed + (k0 - u.kBegin) / kBlockK * u.packedStep : nullptr;
+  // Beside the last panels of b, a's rows of the next block of k come into L2, a few lines of each row a panel.
+  const bool fetchA = !ends && p.acs == 1;
+  constexpr int64_t fetchPanels = 4, fetchStep = kBlockK / fetchPanels;
+  int64_t cols = 0;
+  for (int64_t j = u.col; j < u.colEnd; j += cols) {
+    const int64_t left = u.colEnd - j;
+    const int64_t panelsLeft = (left - 1) / kTileCols<T>;
+    const T* const source = o.b + k0 * p.brs + j * p.bcs;
+    int64_t whole;
+    // Columns short of a whole vector are never read in place.
+    if (p.b == Plan::B::direct && left >= lanes) {
+      cols = p.m == 1 && left >= gemm::kWideCols<T> ? gemm::kWideCols<T> : minOf(kTileCols<T>, left / lanes * lanes);
+      whole = cols;
+      t.b = source;
+      t.ldb = p.brs;
+    } else {
+      cols = minOf(kTileCols<T>, left);
+      whole = t.ldb = roundUp(cols, lanes);
+      if (packed) {
+        t.b = packed + (j - u.col) * t.depth;
+      } else {
+        gemm::packPanel<T>(lane.b, whole, cols, t.depth, source, p.bcs, p.brs);
+        t.b = lane.b;
+      }
+    }
+    // Where b comes from next, a line of each k beside each panel of a.
+    const T* next = packed ? t.b + whole * t.depth : source + cols * p.bcs;
+    if (left == cols) next = packed ? packed + u.packedStep : o.b + (k0 + kBlockK) * p.brs + u.col * p.bcs;
+    t.ahead.stepBytes = (packed ? lanes : p.brs) * bytes;
+    const bool inPlace = whole == cols && !p.transposed;
+    for (int64_t i = u.panel; i < u.panelEnd; ++i) {
+      const int64_t row = p.panelRow(i);
+      const int64_t rows = p.panelRow(i + 1) - row;
+      T* const sums = lane.sums + (j - u.col) * allRows + (row - firstRow) * whole;
+      T* const y = o.y + row * p.ldy + j;
+      if (addY && !inPlace) loadTile(p, o, tile, whole, row, rows, j, cols);
+      t.a = a.a + (row - firstRow) * a.rowStride;
+      t.base = !begins ? sums : !addY ? nullptr : inPlace ? y : tile;
+      t.ldBase = begins && inPlace ? p.ldy : whole;
+      t.y = !ends ? sums : inPlace && plain ? y : tile;
+      t.ldy = ends && inPlace && plain ? p.ldy : whole;
+      if (fetchA && panelsLeft < fetchPanels) {
+        const T* from = o.a + row * p.ars + (k0 + kBlockK + panelsLeft * fetchStep) * p.acs;
+        for (int64_t r = 0; r < rows; ++r, from += p.ars) {
+          for (int64_t l = 0; l < fetchStep; l += lanes) __builtin_prefetch(from + l, 0, 2);
+        }
+      }
+      t.ahead.at = reinterpret_cast<const char*>(next);
+      next += packed ? t.depth * lanes : lanes;
+      gemm::chooseProductKernel<T>(static_cast<int>(rows), static_cast<int>(whole / lanes))(t);
+      if (t.y == tile) finishTile(p, o, args, tile, whole, row, rows, j, cols, last);
+    }
+  }
+}
+
+template <class T>
+void runUnit(const Plan& p, const Operands<T>& o, const MatmulArgs& args, const Lane<T>& lane, const Unit<T>& u) {
+  int64_t k0 = u.kBegin;
+  do {  // at least once: K = 0 still writes y
+    multiplyBlock(p, o, args, lane, u, k0);
+    k0 += kBlockK;
+  } while (k0 < u.kEnd);
+}
+
+// b's columns as panels of `depth` rows each, whole vectors wide; the last one may be a single vector.
 template <class T>
 void packColumns(T* dst, const T* b, const Plan& p, int64_t cols, int64_t depth) {
   for (int64_t j = 0; j < cols; j += kTileCols<T>) {
     const int64_t count = minOf(kTileCols<T>, cols - j);
     gemm::packPanel<T>(dst + j * depth, roundUp(count, kLanes<T>), count, depth, b + j * p.bcs, p.bcs, p.brs);
   }
-}
-
-// Columns [col, colEnd) of the panels [panel, panelEnd) of y, over the block of k that starts at k0. `packed` holds
-// those columns of b, or is null where b is used in place.
-template <class T>
-void multiplyBlock(const Plan& p, const Operands<T>& o, const MatmulArgs& args, const Lane<T>& lane, int64_t panel,
-                   int64_t panelEnd, int64_t col, int64_t colEnd, int64_t k0, const T* packed) {
-  constexpr int64_t bytes = sizeof(T);
-  const int64_t depth = minOf(kBlockK, p.k - k0);
-  const bool last = k0 + kBlockK >= p.k;
-  const bool add = k0 > 0 || args.accumulate != 0;
-  const bool plain = !p.transposed && (!last || (!o.bias && !o.pre && args.activation == 0));
-  const auto finish = p.transposed ? finishTransposed<T> : finishTile<T>;
-  alignas(64) T tile[gemm::kTileSize<T>];
-  // Columns short of a whole vector are never read in place.
-  const int64_t inPlaceEnd = packed ? col : col + (colEnd - col) / kLanes<T> * kLanes<T>;
-  if (!packed && inPlaceEnd < colEnd) {
-    gemm::packPanel<T>(lane.b, kLanes<T>, colEnd - inPlaceEnd, depth, o.b + k0 * p.brs + inPlaceEnd * p.bcs, p.bcs,
-                       p.brs);
-  }
-  for (; panel < panelEnd; ++panel) {
-    const int64_t row = p.panelRow(panel);
-    const int64_t rows = p.panelRow(panel + 1) - row;
-    const T* a = o.a + row * p.ars + k0 * p.acs;
-    int64_t rowBytes = p.ars * bytes, stepBytes = p.acs * bytes;
-    if (p.packA) {
-      // As it lies in memory: runs of rows, or runs of columns.
-      const bool byRows = p.acs == 1;
-      if (byRows) {
-        gemm::packPanel<T>(lane.a, Lane<T>::kPackedRow, depth, rows, a, 1, p.ars);
-      } else {
-        gemm::packPanel<T>(lane.a, rows, rows, depth, a, p.ars, p.acs);
-      }
-      a = lane.a;
-      rowBytes = (byRows ? Lane<T>::kPackedRow : 1) * bytes;
-      stepBytes = (byRows ? 1 : rows) * bytes;
-    }
-    int64_t cols = 0;
-    for (int64_t j = col; j < colEnd; j += cols) {
-      const T* b;
-      int64_t ldb, whole;
-      if (packed) {
-        cols = minOf(kTileCols<T>, colEnd - j);
-        whole = roundUp(cols, kLanes<T>);
-        b = packed + (j - col) * depth;
-        ldb = whole;
-      } else if (j < inPlaceEnd) {
-        cols = minOf(rows == 1 && inPlaceEnd - j >= gemm::kWideCols<T> ? gemm::kWideCols<T> : kTileCols<T>,
-                     inPlaceEnd - j);
-        whole = cols;
-        b = o.b + k0 * p.brs + j;
-        ldb = p.brs;
-      } else {
-        cols = colEnd - j;
-        whole = kLanes<T>;
-        b = lane.b;
-        ldb = whole;
-      }
-      const auto kernel = gemm::chooseProductKernel<T>(static_cast<int>(rows), static_cast<int>(whole / kLanes<T>));
-      if (plain && whole == cols) {
-        kernel(depth, a, rowBytes, stepBytes, b, ldb, o.y + row * p.ldy + j, p.ldy, add);
-      } else {
-        kernel(depth, a, rowBytes, stepBytes, b, ldb, tile, whole, false);
-        finish(p, o, args, tile, whole, row, rows, j, cols, k0);
-      }
-    }
-  }
-}
-
-// One unit of y, over the blocks of k from kBegin to kEnd. `packed` holds its columns of b, blocks of k `packedStep`
-// elements apart, where all units share them.
-template <class T>
-void runUnit(const Plan& p, const Operands<T>& o, const MatmulArgs& args, const Lane<T>& lane, int64_t rowBlock,
-             int64_t col, int64_t colEnd, int64_t kBegin, int64_t kEnd, const T* packed, int64_t packedStep) {
-  const int64_t panel = rowBlock * p.blockPanels;
-  const int64_t panelEnd = minOf(p.panels, panel + p.blockPanels);
-  int64_t k0 = kBegin;
-  do {  // at least once: K = 0 still writes y
-    const T* b = packed;
-    if (p.b == Plan::B::packed) {
-      packColumns(lane.b, o.b + k0 * p.brs + col * p.bcs, p, colEnd - col, minOf(kBlockK, p.k - k0));
-      b = lane.b;
-    }
-    multiplyBlock(p, o, args, lane, panel, panelEnd, col, colEnd, k0, b);
-    if (packed) packed += packedStep;
-    k0 += kBlockK;
-  } while (k0 < kEnd);
 }
 
 // Columns and depth of one round of the shared path.
@@ -342,8 +377,10 @@ void runShared(const Plan& p, const MatmulArgs& args, const Operands<T>& o, T* p
       context.parallel(p.rowBlocks * groups, 1, [&](int64_t begin, int64_t end, int lane) {
         for (int64_t unit = begin; unit < end && !context.cancelled(); ++unit) {
           const int64_t col = colStart + unit % groups * p.groupCols;
-          runUnit(p, o, args, laneAt(lane), unit / groups, col, minOf(colStop, col + p.groupCols), kBegin, kEnd,
-                  packed + (col - colStart) * blocks * kBlockK, p.groupCols * kBlockK);
+          const int64_t panel = unit / groups * p.blockPanels;
+          runUnit<T>(p, o, args, laneAt(lane),
+                     {panel, minOf(p.panels, panel + p.blockPanels), col, minOf(colStop, col + p.groupCols), kBegin,
+                      kEnd, packed + (col - colStart) * blocks * kBlockK, p.groupCols * kBlockK});
         }
       });
     }
@@ -386,8 +423,10 @@ void matmulFloat(const MatmulArgs& args, Context& context) {
     for (int64_t unit = begin; unit < end && !context.cancelled(); ++unit) {
       const int64_t col = unit % p.colGroups * p.groupCols;
       const Operands<T> o = atBatch<T>(p, args, unit / p.colGroups / p.rowBlocks);
-      runUnit<T>(p, o, args, own, unit / p.colGroups % p.rowBlocks, col, minOf(p.n, col + p.groupCols), 0, p.k, nullptr,
-                 0);
+      const int64_t panel = unit / p.colGroups % p.rowBlocks * p.blockPanels;
+      runUnit<T>(
+          p, o, args, own,
+          {panel, minOf(p.panels, panel + p.blockPanels), col, minOf(p.n, col + p.groupCols), 0, p.k, nullptr, 0});
     }
   });
 }

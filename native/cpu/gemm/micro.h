@@ -86,12 +86,31 @@ struct OffsetRows {
   }
 };
 
+// sum + *a b. AVX-512 multiplies by a number in memory; the compiler would rather load it once for all of a row, into a
+// register that it then takes from the work in flight (a hundredth of the speed).
+template <class T>
+WL_INLINE VectorOf<T> addProduct(const T* a, VectorOf<T> b, VectorOf<T> sum) {
+  return vfma(vset(*a), b, sum);
+}
+#if WL_ISA_LEVEL == 2
+template <>
+WL_INLINE vfloat addProduct<float>(const float* a, vfloat b, vfloat sum) {
+  asm("vfmadd231ps %2%{1to16%}, %1, %0" : "+v"(sum) : "v"(b), "m"(*a));
+  return sum;
+}
+template <>
+WL_INLINE vdouble addProduct<double>(const double* a, vdouble b, vdouble sum) {
+  asm("vfmadd231pd %2%{1to8%}, %1, %0" : "+v"(sum) : "v"(b), "m"(*a));
+  return sum;
+}
+#endif
+
 // Where column k of a begins, and its rows. Packed: a[k * ROWS + i]. Strided: a matrix used in place, its strides in
 // bytes; every third row has a pointer of its own, the two after it are reached by index registers.
 template <class T, int ROWS>
 struct PackedColumns {
   const T* a;
-  WL_INLINE T at(int i) const { return a[i]; }
+  WL_INLINE const T* at(int i) const { return a + i; }
   WL_INLINE void next() { a += ROWS; }
 };
 template <class T, int ROWS>
@@ -103,17 +122,31 @@ struct StridedColumns {
 #pragma GCC unroll 8
     for (int g = 0; g < (ROWS + 2) / 3; ++g) starts[g] = reinterpret_cast<const char*>(a) + g * 3 * rowBytes;
   }
-  WL_INLINE T at(int i) const { return *reinterpret_cast<const T*>(starts[i / 3] + (i % 3) * rowBytes); }
+  WL_INLINE const T* at(int i) const { return reinterpret_cast<const T*>(starts[i / 3] + (i % 3) * rowBytes); }
   WL_INLINE void next() {
 #pragma GCC unroll 8
     for (int g = 0; g < (ROWS + 2) / 3; ++g) starts[g] += stepBytes;
   }
 };
 
-// y[ROWS][VECTORS vectors] = a b over one block of k, or y += with `add`. `partial` holds the chains summed so far; it
-// may be y when nothing is added.
-template <class T, int ROWS, int VECTORS, class Columns, class Rows>
-WL_INLINE void multiplyTile(int64_t depth, Columns a, const T* b, Rows rows, T* partial, T* y, int64_t ldy, bool add) {
+// What is fetched beside the work, one line for each k: nothing, or what comes next.
+struct FetchNothing {
+  WL_INLINE void next() {}
+};
+struct FetchAhead {
+  const char* at;
+  int64_t stepBytes;
+  WL_INLINE void next() {
+    __builtin_prefetch(at, 0, 2);  // into L2
+    at += stepBytes;
+  }
+};
+
+// y[ROWS][VECTORS vectors] = a b over one block of k, plus `base` where that is not null. `partial` holds the chains
+// summed so far; it may be y when there is no base.
+template <class T, int ROWS, int VECTORS, class Columns, class Rows, class Ahead>
+WL_INLINE void multiplyTile(int64_t depth, Columns a, const T* b, Rows rows, T* partial, const T* base, int64_t ldBase,
+                            T* y, int64_t ldy, Ahead ahead) {
   using V = VectorOf<T>;
   constexpr int lanes = kLanes<T>;
   int64_t k = 0;
@@ -133,11 +166,12 @@ WL_INLINE void multiplyTile(int64_t depth, Columns a, const T* b, Rows rows, T* 
       for (int j = 0; j < VECTORS; ++j) bv[j] = vload(row + j * lanes);
 #pragma GCC unroll 16
       for (int i = 0; i < ROWS; ++i) {
-        const V av = vset(a.at(i));
+        const T* const at = a.at(i);
 #pragma GCC unroll 8
-        for (int j = 0; j < VECTORS; ++j) acc[i][j] = vfma(av, bv[j], acc[i][j]);
+        for (int j = 0; j < VECTORS; ++j) acc[i][j] = addProduct(at, bv[j], acc[i][j]);
       }
       a.next();
+      ahead.next();
     }
     if (!first) {
 #pragma GCC unroll 16
@@ -147,12 +181,11 @@ WL_INLINE void multiplyTile(int64_t depth, Columns a, const T* b, Rows rows, T* 
       }
     }
     if (k >= depth) {
-      if (add) {
-        const T* from = y;
+      if (base) {
 #pragma GCC unroll 16
-        for (int i = 0; i < ROWS; ++i, from += ldy) {
+        for (int i = 0; i < ROWS; ++i, base += ldBase) {
 #pragma GCC unroll 8
-          for (int j = 0; j < VECTORS; ++j) acc[i][j] = vload(from + j * lanes) + acc[i][j];
+          for (int j = 0; j < VECTORS; ++j) acc[i][j] = vload(base + j * lanes) + acc[i][j];
         }
       }
 #pragma GCC unroll 16
@@ -173,17 +206,31 @@ WL_INLINE void multiplyTile(int64_t depth, Columns a, const T* b, Rows rows, T* 
 // tile[ROWS][VECTORS vectors] = a b over one block of k. `a` is packed: a[k * ROWS + i].
 template <class T, int ROWS, int VECTORS, class Rows>
 void tileKernel(int64_t depth, const T* a, const T* b, Rows rows, T* tile) {
-  multiplyTile<T, ROWS, VECTORS>(depth, PackedColumns<T, ROWS>{a}, b, rows, tile, tile, VECTORS * kLanes<T>, false);
+  multiplyTile<T, ROWS, VECTORS>(depth, PackedColumns<T, ROWS>{a}, b, rows, tile, static_cast<const T*>(nullptr), 0,
+                                 tile, VECTORS * kLanes<T>, FetchNothing{});
 }
 
-// y = a b over one block of k, or y += a b, with both operands in place: a's strides in bytes, b's and y's rows ldb and
-// ldy apart. y's rows hold VECTORS whole vectors.
+// One tile of a product of matrices that are used in place. Rows of a are aRow bytes apart, its columns aStep bytes;
+// rows of b, base and y ldb, ldBase and ldy elements. y = base + a b over one block of k; base may be null, or y. All
+// hold whole vectors.
+template <class T>
+struct TileOperands {
+  int64_t depth;
+  const T* a;
+  int64_t aRow, aStep;
+  const T* b;
+  int64_t ldb;
+  const T* base;
+  int64_t ldBase;
+  T* y;
+  int64_t ldy;
+  FetchAhead ahead;
+};
 template <class T, int ROWS, int VECTORS>
-void productKernel(int64_t depth, const T* a, int64_t rowBytes, int64_t stepBytes, const T* b, int64_t ldb, T* y,
-                   int64_t ldy, bool add) {
+void productKernel(const TileOperands<T>& t) {
   alignas(64) T partial[ROWS * VECTORS * kLanes<T>];
-  multiplyTile<T, ROWS, VECTORS>(depth, StridedColumns<T, ROWS>(a, rowBytes, stepBytes), b, StridedRows{ldb}, partial,
-                                 y, ldy, add);
+  multiplyTile<T, ROWS, VECTORS>(t.depth, StridedColumns<T, ROWS>(t.a, t.aRow, t.aStep), t.b, StridedRows{t.ldb},
+                                 partial, t.base, t.ldBase, t.y, t.ldy, t.ahead);
 }
 
 template <class T, class Rows>
@@ -205,8 +252,7 @@ TileKernel<T, Rows> chooseTileKernel(int rows, int vectors) {
 }
 
 template <class T>
-using ProductKernel = void (*)(int64_t depth, const T* a, int64_t rowBytes, int64_t stepBytes, const T* b, int64_t ldb,
-                               T* y, int64_t ldy, bool add);
+using ProductKernel = void (*)(const TileOperands<T>&);
 
 template <class T, int VECTORS, int... I>
 ProductKernel<T> productKernelOfRows(int rows, std::integer_sequence<int, I...>) {

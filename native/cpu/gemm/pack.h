@@ -29,6 +29,14 @@ inline void transposeVecs(VectorOf<T>* r) {
   exchangeAll<T, 1>(r);
 }
 
+template <class T>
+WL_INLINE void copyRun(T* dst, const T* src, int64_t count) {
+  constexpr int64_t lanes = kLanes<T>;
+  int64_t i = 0;
+  for (; i + lanes <= count; i += lanes) vstore(dst + i, vload(src + i));
+  if (i < count) storePart(dst + i, loadPart(src + i, count - i), count - i);
+}
+
 // dst[k * width + i] = src[i * si + k * sk] for i < count and k < depth, zeros for count <= i < width.
 template <class T>
 void packPanel(T* dst, int64_t width, int64_t count, int64_t depth, const T* src, int64_t si, int64_t sk) {
