@@ -155,7 +155,8 @@ extern "C" __global__ void __launch_bounds__(kAttentionSimpleThreads)
               place.in(plan.dq) + own.line * plan.dq.stride, [&](int64_t key) { return pairs.slope(own.line, key); });
 }
 
-extern "C" __global__ void __launch_bounds__(kAttentionSimpleThreads)
+// One block a multiprocessor: left to itself, ptxas aims at more on some architectures, and spills.
+extern "C" __global__ void __launch_bounds__(kAttentionSimpleThreads, 1)
     attentionKeysSimple_f32(const AttentionPlan plan) {
   const OwnLine own(plan, plan.keys);
   if (!own.exists) return;
