@@ -6,6 +6,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { buildFolder, ensureBuilt } from './build.js';
+import { runCudaPass } from './support/cudaTests.js';
 import { findNvcc } from './support/nvcc.js';
 import { checkPackage } from './support/package.js';
 import { add, bin, finish, noTotals, runNative, start, type Totals } from './support/runner.js';
@@ -94,6 +95,12 @@ await step('native tests under TSan', () =>
 await step('a million launches', () =>
   runNative(buildFolder, { CUDASIM_LAUNCHES: '1000000' }, 900, '^cudasim_driver_endurance_test$'),
 );
+// Memory alone is looked at: what else is known of 2^31 bytes would not fit beside them.
+await step('a tensor of more than 2^31 elements', async () => {
+  if (findNvcc() === undefined) return { passed: 0, failed: 0, skipped: 1 };
+  const env = { WARPLOOM_TEST_LARGE: '1', CUDASIM_CHECK: 'mem' };
+  return (await runCudaPass({ schedule: 0, files: ['test/cuda/device.test.ts'], env })).totals;
+});
 await step('package', checkPackage);
 // Of the fatbins that the package has just been built with: nothing is compiled twice. A kernel that spills fails.
 await step('kernels table', async () => {
