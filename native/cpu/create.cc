@@ -19,18 +19,22 @@ void failRange(Context& context, double low, double high) {
 #define WL_ISA_FILE "cpu/create.cc"
 #include "cpu/foreach_isa.h"
 #else
-#include "cpu/random_bits.h"
+// clang-format off
+#include "cpu/random_bits.h"  // first: it brings simd.h, which stream.h needs
+#include "cpu/stream.h"
+// clang-format on
 
 namespace {
 
 template <class T>
-void fillRow(char* const* pointers, const int64_t* strides, int64_t n) {
+void fillRow(char* const* pointers, const int64_t* strides, int64_t n, bool streamed) {
   T* y = reinterpret_cast<T*>(pointers[0]);
   const T value = *reinterpret_cast<const T*>(pointers[1]);
   const int64_t stride = strides[0];
   int64_t i = 0;
   if (stride == 1) {
     const VectorOf<T> v = vset(value);
+    if (streamed) i = streamRow<T>(y, n, [&](int64_t) { return v; });
     for (; i + kLanes<T> <= n; i += kLanes<T>) vstore(y + i, v);
   }
   for (; i < n; ++i) y[i * stride] = value;

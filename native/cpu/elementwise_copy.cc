@@ -5,7 +5,10 @@
 #define WL_ISA_FILE "cpu/elementwise_copy.cc"
 #include "cpu/foreach_isa.h"
 #else
-#include "cpu/simd.h"
+// clang-format off
+#include "cpu/simd.h"  // first: stream.h needs it
+#include "cpu/stream.h"
+// clang-format on
 
 namespace {
 
@@ -34,7 +37,7 @@ WL_INLINE To convertTo(From x) {
 }
 
 template <class To, class From>
-void convertRow(char* const* pointers, const int64_t* strides, int64_t n) {
+void convertRow(char* const* pointers, const int64_t* strides, int64_t n, bool) {
   To* y = reinterpret_cast<To*>(pointers[0]);
   const From* x = reinterpret_cast<const From*>(pointers[1]);
   const int64_t sy = strides[0], sx = strides[1];
@@ -64,12 +67,13 @@ void convertRow(char* const* pointers, const int64_t* strides, int64_t n) {
 
 // Equal dtypes: bits move.
 template <class T>
-void moveRow(char* const* pointers, const int64_t* strides, int64_t n) {
+void moveRow(char* const* pointers, const int64_t* strides, int64_t n, bool streamed) {
   T* y = reinterpret_cast<T*>(pointers[0]);
   const T* x = reinterpret_cast<const T*>(pointers[1]);
   const int64_t sy = strides[0], sx = strides[1];
   if (sy == 1 && sx == 1) {
-    std::memmove(y, x, static_cast<size_t>(n) * sizeof(T));
+    const int64_t done = streamed ? streamRow<T>(y, n, [&](int64_t i) { return vload(x + i); }) : 0;
+    std::memmove(y + done, x + done, static_cast<size_t>(n - done) * sizeof(T));
   } else if (sy == 1 && sx == 0) {
     const T value = *x;
     const VectorOf<T> v = vset(value);
@@ -127,22 +131,56 @@ RowFunction pickCopy(DType from, DType to) {
   }
 }
 
-// A transposed matrix, or a batch of them: y is contiguous in its last dim, x in the one before. Walked by tiles, so
-// that both sides use whole cache lines.
+// One step of a transpose in registers: lanes j and j + kBy of rows i and i + kBy change places.
+template <int kBy, class V, int... kLane>
+WL_INLINE void exchange(V& a, V& b, std::integer_sequence<int, kLane...>) {
+  constexpr int L = sizeof...(kLane);
+  const V low = __builtin_shufflevector(a, b, ((kLane & kBy) == 0 ? kLane : L + kLane - kBy)...);
+  b = __builtin_shufflevector(a, b, ((kLane & kBy) == 0 ? kLane + kBy : L + kLane)...);
+  a = low;
+}
+template <int kBy, class V, int L>
+WL_INLINE void exchangeAll(V (&rows)[L]) {
+  for (int i = 0; i < L; ++i) {
+    if ((i & kBy) == 0) exchange<kBy>(rows[i], rows[i + kBy], std::make_integer_sequence<int, L>{});
+  }
+  if constexpr (kBy > 1) exchangeAll<kBy / 2>(rows);
+}
+
+// L x L elements, L being a vector's lanes: to[r][c] = from[c][r].
+template <class T>
+WL_INLINE void transposeSquare(const T* from, int64_t fromStride, T* to, int64_t toStride, bool streamed) {
+  constexpr int L = kLanes<T>;
+  VectorOf<T> rows[L];
+  for (int i = 0; i < L; ++i) rows[i] = vload(from + i * fromStride);
+  exchangeAll<L / 2>(rows);
+  for (int i = 0; i < L; ++i) {
+    if (streamed) {
+      vstream(to + i * toStride, rows[i]);
+    } else {
+      vstore(to + i * toStride, rows[i]);
+    }
+  }
+}
+
+// A transposed matrix, or a batch of them: y is contiguous in its last dim, x in the one before. Tiles of a cache line
+// by as many elements, so that both sides read and write whole lines, once: rows may lie a power of 2 apart, where few
+// lines of a column fit a cache at a time. Tiles by blocks, so that the pages of a block stay known.
 template <class T>
 void transposeCopy(Context& context, const View& x, const View& y) {
   const int rank = y.rank;
   const int64_t rows = y.sizes[rank - 2], columns = y.sizes[rank - 1];
   const int64_t yRow = y.strides[rank - 2], xColumn = x.strides[rank - 1];
-  constexpr int64_t kTile = 32;
-  const int64_t bands = (rows + kTile - 1) / kTile;
+  constexpr int64_t kTile = 64 / sizeof(T), kBlock = 256, L = kLanes<T>;
+  const int64_t bands = (rows + kBlock - 1) / kBlock, strips = (columns + kBlock - 1) / kBlock;
   const int64_t batch = y.numel() / (rows * columns);
-  const int64_t grain = std::max<int64_t>(1, kGrainArithmetic / (kTile * columns));
-  context.parallel(batch * bands, grain, [&](int64_t begin, int64_t end, int) {
-    for (int64_t band = begin; band < end; ++band) {
-      const int64_t firstRow = band % bands * kTile;
-      const int64_t lastRow = std::min(rows, firstRow + kTile);
-      int64_t rest = band / bands, offsetX = 0, offsetY = 0;
+  const int64_t grain = std::max<int64_t>(1, kGrainArithmetic / (std::min(rows, kBlock) * std::min(columns, kBlock)));
+  const bool large = y.numel() * static_cast<int64_t>(sizeof(T)) >= kStreamedBytes;
+  context.parallel(batch * bands * strips, grain, [&](int64_t begin, int64_t end, int) {
+    for (int64_t block = begin; block < end; ++block) {
+      const int64_t top = block / strips % bands * kBlock, left = block % strips * kBlock;
+      const int64_t bottom = std::min(rows, top + kBlock), right = std::min(columns, left + kBlock);
+      int64_t rest = block / strips / bands, offsetX = 0, offsetY = 0;
       for (int d = rank - 3; d >= 0; --d) {
         offsetX += rest % y.sizes[d] * x.strides[d];
         offsetY += rest % y.sizes[d] * y.strides[d];
@@ -150,12 +188,27 @@ void transposeCopy(Context& context, const View& x, const View& y) {
       }
       const T* from = x.as<T>() + offsetX;
       T* to = y.as<T>() + offsetY;
-      for (int64_t first = 0; first < columns; first += kTile) {
-        const int64_t last = std::min(columns, first + kTile);
-        for (int64_t r = firstRow; r < lastRow; ++r) {
-          for (int64_t c = first; c < last; ++c) to[r * yRow + c] = from[r + c * xColumn];
+      const bool streamed = large && reinterpret_cast<uintptr_t>(to) % 64 == 0 && yRow % kTile == 0;
+      for (int64_t row = top; row < bottom; row += kTile) {
+        const int64_t lastRow = std::min(bottom, row + kTile);
+        int64_t column = left;
+        if constexpr (sizeof(T) >= 4) {
+          for (; row + kTile == lastRow && column + kTile <= right; column += kTile) {
+            for (int64_t r = row; r < lastRow; r += L) {
+              for (int64_t c = column; c < column + kTile; c += L) {
+                transposeSquare<T>(from + r + c * xColumn, xColumn, to + r * yRow + c, yRow, streamed);
+              }
+            }
+          }
+        }
+        for (; column < right; column += kTile) {
+          const int64_t lastColumn = std::min(right, column + kTile);
+          for (int64_t r = row; r < lastRow; ++r) {
+            for (int64_t c = column; c < lastColumn; ++c) to[r * yRow + c] = from[r + c * xColumn];
+          }
         }
       }
+      if (streamed) streamFence();
     }
   });
 }
@@ -167,7 +220,7 @@ bool isTranspose(const View& x, const View& y) {
 }
 
 template <class T>
-void whereRow(char* const* pointers, const int64_t* strides, int64_t n) {
+void whereRow(char* const* pointers, const int64_t* strides, int64_t n, bool streamed) {
   using Mask = typename Vector<T>::mask;
   using Bytes = typename Vector<T>::bytes;
   constexpr int L = kLanes<T>;
@@ -184,12 +237,14 @@ void whereRow(char* const* pointers, const int64_t* strides, int64_t n) {
     vstore(bufferB, vset(firstB));
     const T* pa = sa == 0 ? bufferA : a;
     const T* pb = sb == 0 ? bufferB : b;
-    for (; i + L <= n; i += L) {
+    const auto pick = [&](int64_t at) __attribute__((always_inline)) {
       Bytes c;
-      std::memcpy(&c, cond + i, sizeof(c));
+      std::memcpy(&c, cond + at, sizeof(c));
       const Mask keep = __builtin_convertvector(c != uint8_t{0}, Mask);
-      vstore(y + i, keep ? vload(pa + i * sa) : vload(pb + i * sb));
-    }
+      return keep ? vload(pa + at * sa) : vload(pb + at * sb);
+    };
+    if (streamed) i = streamRow<T>(y, n, pick);
+    for (; i + L <= n; i += L) vstore(y + i, pick(i));
   }
   for (; i < n; ++i) y[i * sy] = cond[i * sc] != 0 ? a[i * sa] : b[i * sb];
 }

@@ -119,11 +119,14 @@ void forEachRow(Context& context, const View& y, const Operand* inputs, int coun
     loop = mergeDims(y, operands, count);
     for (int k = 0; k < count; ++k) inner[k] = loop.rank == 0 ? 1 : loop.strides[loop.rank - 1][k];
   }
+  // In place the lines are read anyhow.
+  bool streamed = n * item[0] >= kStreamedBytes;
+  for (int k = 1; k < count; ++k) streamed = streamed && base[k] != base[0];
   if (flat || loop.rank <= 1) {
     context.parallel(n, grain, [&](int64_t begin, int64_t end, int) {
       char* at[kMaxOperands];
       for (int k = 0; k < count; ++k) at[k] = base[k] + begin * inner[k] * item[k];
-      row(at, inner, end - begin);
+      row(at, inner, end - begin, streamed);
     });
     return;
   }
@@ -145,11 +148,11 @@ void forEachRow(Context& context, const View& y, const Operand* inputs, int coun
     for (int64_t i = begin; i < end;) {
       const int64_t piece = width - column < end - i ? width - column : end - i;
       if (column == 0) {
-        row(at, inner, piece);
+        row(at, inner, piece, streamed);
       } else {
         char* inside[kMaxOperands];
         for (int k = 0; k < count; ++k) inside[k] = at[k] + column * inner[k] * item[k];
-        row(inside, inner, piece);
+        row(inside, inner, piece, streamed);
         column = 0;
       }
       i += piece;

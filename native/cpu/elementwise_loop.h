@@ -13,7 +13,11 @@ constexpr int kMaxOperands = 4;
 
 // Works on one row of n elements: pointers[0] is y, the others are the inputs; strides count elements and are 0 for a
 // broadcast input. y may be the very memory of an input: element i is read before it is written, and by nobody else.
-using RowFunction = void (*)(char* const* pointers, const int64_t* strides, int64_t n);
+// `streamed`: the result is far larger than the caches, and may be stored past them.
+using RowFunction = void (*)(char* const* pointers, const int64_t* strides, int64_t n, bool streamed);
+
+// A result of this many bytes is streamed (stream.h).
+constexpr int64_t kStreamedBytes = int64_t{32} << 20;
 
 // An input: a view of y's sizes, or (when absent) the scalar beside it.
 struct Operand {

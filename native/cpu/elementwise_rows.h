@@ -4,7 +4,10 @@
 // An operation is a struct with a static apply() on vectors: `V apply(V)` or `V apply(V, V)`, and kMask true where the
 // result is a comparison's mask, to be stored as bool. Tails run the same vector code on padded lanes.
 
-#include "cpu/simd.h"
+// clang-format off
+#include "cpu/simd.h"  // first: stream.h needs it
+#include "cpu/stream.h"
+// clang-format on
 
 template <class Op, class T, int kInputs>
 WL_INLINE auto applyLanes(VectorOf<T> a, VectorOf<T> b) {
@@ -25,7 +28,7 @@ WL_INLINE auto applyLanes(VectorOf<T> a, VectorOf<T> b) {
 }
 
 template <class Op, class T, int kInputs>
-void elementRow(char* const* pointers, const int64_t* strides, int64_t n) {
+void elementRow(char* const* pointers, const int64_t* strides, int64_t n, bool streamed) {
   constexpr int L = kLanes<T>;
   using Out = std::conditional_t<Op::kMask, uint8_t, T>;
   Out* y = reinterpret_cast<Out*>(pointers[0]);
@@ -46,6 +49,14 @@ void elementRow(char* const* pointers, const int64_t* strides, int64_t n) {
       b = bufferB;
     }
     int64_t i = 0;
+    if constexpr (!Op::kMask) {
+      if (streamed) {
+        i = streamRow<T>(
+            y, n, [&](int64_t at) __attribute__((always_inline)) {
+              return applyLanes<Op, T, kInputs>(vload(a + at * sa), vload(b + at * sb));
+            });
+      }
+    }
     for (; i + L <= n; i += L) {
       const auto r = applyLanes<Op, T, kInputs>(vload(a + i * sa), vload(b + i * sb));
       std::memcpy(y + i, &r, sizeof(r));

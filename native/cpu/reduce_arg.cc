@@ -62,6 +62,19 @@ struct Candidate {
   int64_t position;
 };
 
+// The candidates of an output's chunks, in order.
+template <class R, class T>
+void joinChunks(const ReducePlan& plan, const Candidate<T>* partial, int32_t* y) {
+  for (int64_t o = 0; o < plan.outputs; ++o) {
+    Candidate<T> best = partial[o * plan.chunks];
+    for (int64_t c = 1; c < plan.chunks; ++c) {
+      const Candidate<T>& next = partial[o * plan.chunks + c];
+      if (beats<R>(next.value, best.value)) best = next;
+    }
+    y[o] = static_cast<int32_t>(best.position);
+  }
+}
+
 template <class R, class T>
 void argRows(const ReducePlan& plan, const ReduceArgs& args, Context& context) {
   const T* x = args.x.as<const T>();
@@ -83,64 +96,72 @@ void argRows(const ReducePlan& plan, const ReduceArgs& args, Context& context) {
           }
         }
       });
-  if (chunks == 1) return;
-  for (int64_t o = 0; o < plan.outputs; ++o) {
-    Candidate<T> best = partial[o * chunks];
-    for (int64_t c = 1; c < chunks; ++c) {
-      const Candidate<T>& next = partial[o * chunks + c];
-      if (beats<R>(next.value, best.value)) best = next;
-    }
-    y[o] = static_cast<int32_t>(best.position);
-  }
+  if (chunks > 1) joinChunks<R>(plan, partial, y);
 }
 
-// Vectors across outputs, each lane with its best value and the row where that stood.
+// Outputs that one task makes: a strip of every row is read in a run that is long enough to be fetched ahead.
+constexpr int kArgVectors = 16;
+
+// Vectors across outputs, each lane with its best value and the row where that stood, row after row.
 template <class R, class T>
 void argColumns(const ReducePlan& plan, const ReduceArgs& args, Context& context) {
   using V = VectorOf<T>;
   using Position = typename Vector<T>::mask;  // an integer as wide as T
   using Index = std::conditional_t<sizeof(T) == 8, int64_t, int32_t>;
-  constexpr int L = kLanes<T>;
+  constexpr int L = kLanes<T>, kStrip = kArgVectors * L;
   const T* x = args.x.as<const T>();
   int32_t* y = args.y.as<int32_t>();
-  const int64_t inner = plan.kept.innerSize(), groups = (inner + L - 1) / L;
+  auto* const partial = static_cast<Candidate<T>*>(context.scratch());
+  const int64_t inner = plan.kept.innerSize(), strips = (inner + kStrip - 1) / kStrip, chunks = plan.chunks;
   const int64_t stride = plan.reduced.innerStride();
-  const int64_t grain =
-      std::max<int64_t>(1, kReduceGrain / std::max<int64_t>(1, plan.count * std::min<int64_t>(L, inner)));
-  context.parallel(plan.outputs / inner * groups, grain, [&](int64_t first, int64_t last, int) {
+  const int64_t perTask = std::min(plan.count, plan.chunk) * std::min<int64_t>(kStrip, inner);
+  const int64_t grain = std::max<int64_t>(1, kReduceGrain / std::max<int64_t>(1, perTask));
+  context.parallel(plan.outputs / inner * chunks * strips, grain, [&](int64_t first, int64_t last, int) {
     for (int64_t t = first; t < last; ++t) {
-      const int64_t column = t % groups * L, output = t / groups * inner + column;
-      const int width = static_cast<int>(std::min<int64_t>(L, inner - column));
+      const int64_t column = t % strips * kStrip, chunk = t / strips % chunks;
+      const int64_t output = t / strips / chunks * inner + column, begin = chunk * plan.chunk;
+      const int width = static_cast<int>(std::min<int64_t>(kStrip, inner - column));
+      const int whole = width / L, rest = width % L;
       const T* from = x + plan.kept.offsetOf(output);
-      V best = vset(R::template identity<T>());
-      Position where{};
-      Index row = 0;
-      bool begun = false;
-      eachRun(plan.reduced, 0, plan.count, [&](int64_t offset, int64_t n) {
+      V best[kArgVectors];
+      Position where[kArgVectors];
+      Index row = static_cast<Index>(begin);
+      const auto take = [&](V v, int k) __attribute__((always_inline)) {
+        const Position better = beats<R>(v, best[k]);
+        best[k] = better ? v : best[k];
+        where[k] = better ? (Position{} + row) : where[k];
+      };
+      eachRun(plan.reduced, begin, plan.chunkEnd(chunk), [&](int64_t offset, int64_t n) {
         if (context.cancelled()) return;
         const T* at = from + offset;
         for (int64_t i = 0; i < n; ++i, ++row, at += stride) {
-          const V v = width == L ? vload(at) : vloadPartial(at, width);
-          if (!begun) {
-            best = v;  // the first row stands even where it is all -inf
-            begun = true;
+          if (row == begin) {  // stands even where it is all -inf
+            for (int k = 0; k < whole; ++k) best[k] = vload(at + k * L);
+            if (rest > 0) best[whole] = vloadPartial(at + whole * L, rest);
+            for (int k = 0; k < kArgVectors; ++k) where[k] = Position{} + row;
             continue;
           }
-          const Position better = beats<R>(v, best);
-          best = better ? v : best;
-          where = better ? (Position{} + row) : where;
+          for (int k = 0; k < whole; ++k) take(vload(at + k * L), k);
+          if (rest > 0) take(vloadPartial(at + whole * L, rest), whole);
         }
       });
-      for (int i = 0; i < width; ++i) y[output + i] = static_cast<int32_t>(where[i]);
+      for (int i = 0; i < width; ++i) {
+        if (chunks == 1) {
+          y[output + i] = static_cast<int32_t>(where[i / L][i % L]);
+        } else {
+          partial[(output + i) * chunks + chunk] = {best[i / L][i % L], where[i / L][i % L]};
+        }
+      }
     }
   });
+  if (chunks > 1) joinChunks<R>(plan, partial, y);
 }
 
 template <class R, class T>
 void argOf(const ReduceArgs& args, Context& context) {
   const ReducePlan plan = planReduce(args, true);
   if constexpr (sizeof(T) >= 4) {
-    if (plan.columns && plan.chunks == 1) return argColumns<R, T>(plan, args, context);
+    if (plan.columns) return argColumns<R, T>(plan, args, context);
   }
   argRows<R, T>(plan, args, context);
 }

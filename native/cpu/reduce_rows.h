@@ -117,6 +117,10 @@ WL_INLINE VectorOf<T> loadSome(const T* x, int64_t stride, int n) {
 
 template <class R, class T>
 T joinAcross(VectorOf<T> v) {
+  if constexpr (sizeof(T) >= 4) {
+    return vacross<T>(
+        v, [&](auto a, auto b) __attribute__((always_inline)) { return R::join(a, b); });
+  }
   T lane[kLanes<T>];
   vstore(lane, v);
   for (int half = kLanes<T> / 2; half > 0; half /= 2) {
@@ -125,26 +129,28 @@ T joinAcross(VectorOf<T> v) {
   return lane[0];
 }
 
-// One run: blocks of 4 vectors by kSteps.
+// Elements [i, end) of a run, at most a block: 4 vectors by kSteps.
+template <class T>
+constexpr int64_t kBlock = 4 * kLanes<T> * kSteps;
+template <class R, class T, bool kUnit>
+WL_INLINE VectorOf<T> reduceBlock(const T* x, int64_t stride, int64_t i, int64_t end) {
+  constexpr int L = kLanes<T>;
+  VectorOf<T> a = vset(R::template identity<T>()), b = a, c = a, d = a;
+  for (; i + 4 * L <= end; i += 4 * L) {
+    a = R::join(a, loadLanes<R, T, kUnit>(x + i * stride, stride));
+    b = R::join(b, loadLanes<R, T, kUnit>(x + (i + L) * stride, stride));
+    c = R::join(c, loadLanes<R, T, kUnit>(x + (i + 2 * L) * stride, stride));
+    d = R::join(d, loadLanes<R, T, kUnit>(x + (i + 3 * L) * stride, stride));
+  }
+  for (; i + L <= end; i += L) a = R::join(a, loadLanes<R, T, kUnit>(x + i * stride, stride));
+  if (i < end) b = R::join(b, loadSome<R, T, kUnit>(x + i * stride, stride, static_cast<int>(end - i)));
+  return R::join(R::join(a, b), R::join(c, d));
+}
+
 template <class R, class T, bool kUnit>
 void reduceRun(const T* x, int64_t stride, int64_t n, Merge<R, VectorOf<T>, 1>& merge) {
-  using V = VectorOf<T>;
-  constexpr int L = kLanes<T>;
-  for (int64_t i = 0; i < n;) {
-    const int64_t end = std::min<int64_t>(n, i + 4 * L * kSteps);
-    V a = vset(R::template identity<T>()), b = a, c = a, d = a;
-    for (; i + 4 * L <= end; i += 4 * L) {
-      a = R::join(a, loadLanes<R, T, kUnit>(x + i * stride, stride));
-      b = R::join(b, loadLanes<R, T, kUnit>(x + (i + L) * stride, stride));
-      c = R::join(c, loadLanes<R, T, kUnit>(x + (i + 2 * L) * stride, stride));
-      d = R::join(d, loadLanes<R, T, kUnit>(x + (i + 3 * L) * stride, stride));
-    }
-    for (; i + L <= end; i += L) a = R::join(a, loadLanes<R, T, kUnit>(x + i * stride, stride));
-    if (i < end) {
-      b = R::join(b, loadSome<R, T, kUnit>(x + i * stride, stride, static_cast<int>(end - i)));
-      i = end;
-    }
-    const V block[1] = {R::join(R::join(a, b), R::join(c, d))};
+  for (int64_t i = 0; i < n; i += kBlock<T>) {
+    const VectorOf<T> block[1] = {reduceBlock<R, T, kUnit>(x, stride, i, std::min<int64_t>(n, i + kBlock<T>))};
     merge.add(block);
   }
 }
@@ -153,8 +159,12 @@ void reduceRun(const T* x, int64_t stride, int64_t n, Merge<R, VectorOf<T>, 1>& 
 template <class R, class T>
 T reduceRow(const T* x, const Dims& dims, int64_t begin, int64_t end) {
   using V = VectorOf<T>;
-  Merge<R, V, 1> merge;
   const int64_t stride = dims.innerStride();
+  // Most rows are short, and for them a merge of blocks is most of the work.
+  if (dims.rank <= 1 && stride == 1 && begin < end && end - begin <= kBlock<T>) {
+    return joinAcross<R, T>(reduceBlock<R, T, true>(x, 1, begin, end));
+  }
+  Merge<R, V, 1> merge;
   eachRun(dims, begin, end, [&](int64_t offset, int64_t n) {
     if (stride == 1) {
       reduceRun<R, T, true>(x + offset, 1, n, merge);
