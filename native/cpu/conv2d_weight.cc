@@ -1,13 +1,16 @@
 // The gradient of a convolution's weights and bias: dw[o, c, kh, kw] sums g x over images and output positions. x is
 // copied into padded planes (gemm/correlate.h), where the positions of one tap are runs of memory, and g is transposed
-// so that output channels fill the vectors. Images are cut into chunks by shape; each chunk has a partial sum of its
-// own, and those are added in order.
+// so that output channels fill the vectors; with few taps both stay as they are (conv_weight_direct.h). Images are cut
+// into chunks by shape; each chunk has a partial sum of its own, and those are added in order.
 #ifndef WL_ISA
 #include "cpu/prelude.h"
 #define WL_ISA_FILE "cpu/conv2d_weight.cc"
 #include "cpu/foreach_isa.h"
 #else
+// clang-format off
 #include "cpu/gemm/gemm.h"
+#include "cpu/conv_weight_direct.h"
+// clang-format on
 
 namespace {
 
@@ -44,8 +47,13 @@ struct Plan {
   int64_t stripRows;
   int64_t channelBlock, channelBlocks;
   int64_t chunkImages, chunks;
-  int64_t run;      // taps of a run: 1, 3 or 5
-  int64_t partial;  // elements of one chunk's sum: [groups][channels * taps][padded], then the bias's [groups][padded]
+  int64_t run;  // taps of a run: 1, 3 or 5
+  bool direct;  // lanes along rows: few taps
+  // Elements of one chunk's sums: [groups][channels * taps][padded], then the bias's [groups][padded]; direct ones are
+  // [groups][outputs][channels * taps][lanes] and [groups][outputs][lanes].
+  int64_t partial;
+  int64_t biasAt;  // where the bias's begin
+  int64_t allTaps() const { return planes.channels * taps; }
 };
 
 template <class T>
@@ -80,7 +88,13 @@ Plan makePlan(const Conv2dBackwardWeightArgs& args) {
 
   const bool neighbours = args.strideW == 1 && args.dilationW == 1;
   p.run = neighbours && (p.kernelW == 3 || p.kernelW == 5) ? p.kernelW : 1;
-  p.partial = p.groups * (s.channels * p.taps + 1) * p.padded;
+  // Lanes that compute nothing, against those of the other way and the transposition of g there.
+  const int64_t along = roundUp(p.outW, kLanes<T>) * p.outputs * p.allTaps();
+  p.direct =
+      args.strideW == 1 && p.allTaps() <= convWeightDirect::kMostTaps && along < p.outW * p.padded * (p.allTaps() + 8);
+  const int64_t perTap = p.groups * (p.direct ? p.outputs * kLanes<T> : p.padded);
+  p.biasAt = perTap * p.allTaps();
+  p.partial = p.biasAt + perTap;
   const int64_t wanted = minOf(p.images, ceilDiv(kUnits, maxOf(1, p.groups)));
   const int64_t affordable = maxOf(1, kPartialBudget / maxOf(1, p.partial));
   p.chunkImages = maxOf(1, ceilDiv(p.images, maxOf(1, minOf(wanted, affordable))));
@@ -250,7 +264,7 @@ void sumUnit(const Plan& p, const Scratch<T>& s, const LaneScratch<T>& lane, con
   const int64_t channels = minOf(p.channelBlock, p.planes.channels - channel);
   const int64_t allTaps = channels * p.taps;
   T* out = s.partials + chunk * p.partial + (group * p.planes.channels + channel) * p.taps * p.padded;
-  T* biasOut = s.partials + chunk * p.partial + (p.groups * p.planes.channels * p.taps + group) * p.padded;
+  T* biasOut = s.partials + chunk * p.partial + p.biasAt + group * p.padded;
   for (int64_t i = 0; i < allTaps * p.padded; ++i) out[i] = T(0);
   const bool withBias = hasBias && block == 0;
   for (int64_t i = 0; withBias && i < p.padded; ++i) biasOut[i] = T(0);
@@ -284,6 +298,46 @@ void sumUnit(const Plan& p, const Scratch<T>& s, const LaneScratch<T>& lane, con
         }
       }
     }
+  }
+}
+
+// The direct sum of one chunk of images for one group.
+template <class T>
+void sumDirectUnit(const Plan& p, const Scratch<T>& s, const LaneScratch<T>& lane, const T* g, const T* x, int64_t unit,
+                   bool hasBias, Context& context) {
+  const int64_t group = unit % p.groups;
+  const int64_t chunk = unit / p.groups;
+  const int64_t outputSums = p.allTaps() * kLanes<T>;
+  T* out = s.partials + chunk * p.partial + group * p.outputs * outputSums;
+  T* biasOut = s.partials + chunk * p.partial + p.biasAt + group * p.outputs * kLanes<T>;
+  for (int64_t i = 0; i < p.outputs * outputSums; ++i) out[i] = T(0);
+  for (int64_t i = 0; i < p.outputs * kLanes<T>; ++i) biasOut[i] = T(0);
+  const int64_t positions = p.outH * p.outW;
+  const int64_t imageEnd = minOf(p.images, (chunk + 1) * p.chunkImages);
+  for (int64_t image = chunk * p.chunkImages; image < imageEnd; ++image) {
+    const T* gImage = g + (image * p.groups + group) * p.outputs * positions;
+    const T* xImage = x + (image * p.groups + group) * p.planes.channels * p.planes.h * p.planes.w;
+    for (int64_t r0 = 0; r0 < p.outH; r0 += p.stripRows) {
+      if (context.cancelled()) return;
+      const int64_t rows = minOf(p.stripRows, p.outH - r0);
+      const T* from = gImage + r0 * p.outW;
+      gemm::copyPlanes<T>(p.planes, xImage, p.planes.channels, r0, rows, p.stripRows, lane.planes);
+      for (int64_t o = 0; hasBias && o < p.outputs; ++o) {
+        convWeightDirect::addRun<T>(from + o * positions, rows * p.outW, biasOut + o * kLanes<T>);
+      }
+      convWeightDirect::addStrip<T>(rows, p.outW, p.planes.pitch(), from, positions, p.outputs, lane.planes, s.reads,
+                                    p.allTaps(), out);
+    }
+  }
+}
+
+// to[i] = the chunks' vectors i, added in order and then across.
+template <class T>
+void addDirectChunks(const Plan& p, const T* partials, int64_t count, T* to) {
+  for (int64_t i = 0; i < count; ++i) {
+    VectorOf<T> sum = {};
+    for (int64_t chunk = 0; chunk < p.chunks; ++chunk) sum += vload(partials + chunk * p.partial + i * kLanes<T>);
+    to[i] = vsumAcross<T>(sum);
   }
 }
 
@@ -321,7 +375,7 @@ void addChunks(const Plan& p, const T* partials, T* dw, Context& context) {
 // dbias[o] = the chunks' sums, added in order.
 template <class T>
 void addBiasChunks(const Plan& p, const T* partials, T* dbias) {
-  const T* from = partials + p.groups * p.planes.channels * p.taps * p.padded;
+  const T* from = partials + p.biasAt;
   for (int64_t group = 0; group < p.groups; ++group) {
     for (int64_t o = 0; o < p.outputs; ++o) {
       T sum = T(0);
@@ -352,8 +406,14 @@ void backwardWeight(const Conv2dBackwardWeightArgs& args, Context& context) {
   context.parallel(p.chunks * p.groups * p.channelBlocks, maxOf(1, kGrainWork / maxOf(1, unitWork)),
                    [&](int64_t begin, int64_t end, int lane) {
                      const LaneScratch<T> own = carveLane<T>(p, s.lanes + lane * s.perLane);
-                     for (int64_t unit = begin; unit < end; ++unit) sumUnit<T>(p, s, own, g, x, unit, hasBias, context);
+                     const auto sum = p.direct ? sumDirectUnit<T> : sumUnit<T>;
+                     for (int64_t unit = begin; unit < end; ++unit) sum(p, s, own, g, x, unit, hasBias, context);
                    });
+  if (p.direct) {
+    addDirectChunks<T>(p, s.partials, p.groups * p.outputs * allTaps, static_cast<T*>(args.dw.data));
+    if (hasBias) addDirectChunks<T>(p, s.partials + p.biasAt, p.groups * p.outputs, static_cast<T*>(args.dbias.data));
+    return;
+  }
   if (allTaps > 0) addChunks<T>(p, s.partials, static_cast<T*>(args.dw.data), context);
   if (hasBias) addBiasChunks<T>(p, s.partials, static_cast<T*>(args.dbias.data));
 }

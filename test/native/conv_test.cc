@@ -226,6 +226,11 @@ TEST(conv_tiles) {
     checkGeometry<float>(make(2, 9, 4, w, 16, 3, 3, 1, 1));
     checkGeometry<float>(make(1, 12, 3, w, 32 + w % 5 * 4, 3, 3, 1, 1));
   }
+  // Few taps, whose gradient runs along rows: every number of outputs and of taps of a tile, rows beyond one chain.
+  for (int64_t taps = 1; taps <= 16; ++taps) checkGeometry<float>(make(2, 1, 3, 40 + taps, taps % 7 + 1, 1, taps));
+  checkGeometry<float>(make(1, 2, 2, 1100, 3, 1, 2));
+  checkGeometry<float>(make(2, 3, 130, 17, 5, 2, 2, 1, 1));
+  checkGeometry<double>(make(2, 1, 28, 28, 16, 3, 3, 1, 1));
   checkGeometry<float>(make(2, 40, 6, 6, 48, 3, 3, 1, 1));
   checkGeometry<float>(make(2, 17, 9, 30, 33, 5, 5, 1, 2));
   checkGeometry<float>(make(1, 3, 5, 70, 4, 5, 5, 1, 2));
