@@ -24,6 +24,7 @@ constexpr int64_t kGroupPanels = 8;  // panels of columns
 // What one round of the shared path packs of b: 4 MB (float32).
 constexpr int64_t kRoundDepth = 16 * kBlockK;
 constexpr int64_t kRoundElements = int64_t{1} << 20;
+constexpr int64_t kPackPanels = 2;  // handed to a thread at a time
 constexpr int64_t kLeastUnits = 16;
 // Multiply-adds worth handing to another thread.
 constexpr int64_t kGrainWork = int64_t{1} << 16;
@@ -331,15 +332,6 @@ void runUnit(const Plan& p, const Operands<T>& o, const MatmulArgs& args, const 
   } while (k0 < u.kEnd);
 }
 
-// b's columns as panels of `depth` rows each, whole vectors wide; the last one may be a single vector.
-template <class T>
-void packColumns(T* dst, const T* b, const Plan& p, int64_t cols, int64_t depth) {
-  for (int64_t j = 0; j < cols; j += kTileCols<T>) {
-    const int64_t count = minOf(kTileCols<T>, cols - j);
-    gemm::packPanel<T>(dst + j * depth, roundUp(count, kLanes<T>), count, depth, b + j * p.bcs, p.bcs, p.brs);
-  }
-}
-
 // Columns and depth of one round of the shared path.
 template <class T>
 int64_t roundDepth(const Plan& p) {
@@ -366,12 +358,18 @@ void runShared(const Plan& p, const MatmulArgs& args, const Operands<T>& o, T* p
       const int64_t kEnd = minOf(p.k, kBegin + depth);
       const int64_t kBlocks = ceilDiv(kEnd - kBegin, kBlockK);
       // A group's blocks of k lie side by side.
-      context.parallel(groups * kBlocks, 1, [&](int64_t begin, int64_t end, int) {
+      const int64_t panels = ceilDiv(colStop - colStart, kTileCols<T>);
+      context.parallel(panels * kBlocks, kPackPanels, [&](int64_t begin, int64_t end, int) {
         for (int64_t i = begin; i < end; ++i) {
-          const int64_t col = colStart + i / kBlocks * p.groupCols;
-          const int64_t k0 = kBegin + i % kBlocks * kBlockK;
-          packColumns(packed + ((col - colStart) * blocks + i % kBlocks * p.groupCols) * kBlockK,
-                      o.b + k0 * p.brs + col * p.bcs, p, minOf(p.groupCols, colStop - col), minOf(kBlockK, kEnd - k0));
+          const int64_t block = i / panels;
+          const int64_t col = i % panels * kTileCols<T>;
+          const int64_t inGroup = col % p.groupCols;
+          const int64_t k0 = kBegin + block * kBlockK;
+          const int64_t blockDepth = minOf(kBlockK, kEnd - k0);
+          const int64_t cols = minOf(kTileCols<T>, colStop - colStart - col);
+          T* const group = packed + ((col - inGroup) * blocks + block * p.groupCols) * kBlockK;
+          gemm::packPanel<T>(group + inGroup * blockDepth, roundUp(cols, kLanes<T>), cols, blockDepth,
+                             o.b + k0 * p.brs + (colStart + col) * p.bcs, p.bcs, p.brs);
         }
       });
       context.parallel(p.rowBlocks * groups, 1, [&](int64_t begin, int64_t end, int lane) {

@@ -272,6 +272,44 @@ TEST(matmul_element_does_not_depend_on_m_or_n) {
   }
 }
 
+// The order of summation that other devices follow bit for bit: chains of 64 k by fma, added in order within blocks of
+// 256 k, blocks in order, after what y held. The baseline has no fma: its products are rounded.
+TEST(matmul_sums_in_the_stated_order) {
+  for (const bool accumulate : {false, true}) {
+    Options o;
+    o.accumulate = accumulate;
+    forEachDevice([&](DeviceImpl& device) {
+      const bool fused = device.facts().isa != "baseline";
+      for (const Shape s : {Shape{33, 37, 700}, Shape{1, 150, 300}, Shape{40, 5, 130}}) {
+        Product<float> p(s, o);
+        const std::vector<float> before = p.y;
+        runOp(device, OpId::matmul, p.args);
+        bool equal = true;
+        for (int64_t i = 0; i < s.m; ++i) {
+          for (int64_t j = 0; j < s.n; ++j) {
+            float sum = accumulate ? before[static_cast<std::size_t>(i * s.n + j)] : 0;
+            for (int64_t k0 = 0; k0 < s.k; k0 += 256) {
+              float block = 0;
+              for (int64_t k1 = k0; k1 < s.k && k1 < k0 + 256; k1 += 64) {
+                float chain = 0;
+                for (int64_t k = k1; k < s.k && k < k1 + 64; ++k) {
+                  const float x = p.a[static_cast<std::size_t>(i * s.k + k)];
+                  const float w = p.b[static_cast<std::size_t>(k * s.n + j)];
+                  chain = fused ? std::fma(x, w, chain) : chain + x * w;
+                }
+                block = k1 == k0 ? chain : block + chain;
+              }
+              sum = k0 == 0 && !accumulate ? block : sum + block;
+            }
+            equal = equal && sum == p.y[static_cast<std::size_t>(i * s.n + j)];
+          }
+        }
+        CHECK(equal);
+      }
+    });
+  }
+}
+
 // The same values, laid out in every way that takes another path (in place, copied, packed once for all, in several
 // rounds of k and of columns), give the same bits. 1024 elements between rows are what caches like least.
 template <class T>
