@@ -66,6 +66,25 @@ const matmul = (m: number, k: number, columnsOfB: number): TrafficCase => ({
   },
 });
 
+/** Attention over [B, H, T, d], whose gradient reads q, k, v, y, its own gradient and a number a query. */
+const attention = (gradient: boolean, launches: readonly string[]): TrafficCase => {
+  const [B, H, T, d] = [2, 4, 512, 64];
+  return {
+    name: `attention${gradient ? ' backward' : ''}`,
+    shape: `[${B}, ${H}, ${T}, ${d}]`,
+    compulsory: f32 * B * H * T * ((gradient ? 8 : 4) * d + 1),
+    bound: false,
+    launches,
+    prepare: () => {
+      const qkv = [0, 1, 2].map(() => wl.randn([B, H, T, d], { device, requiresGrad: gradient }));
+      const run = () => wl.scaledDotProductAttention(qkv[0]!, qkv[1]!, qkv[2]!);
+      if (!gradient) return run;
+      const [y, g] = [run(), wl.ones([B, H, T, d], { device })];
+      return () => wl.grad([y], qkv, { gradOutputs: [g] });
+    },
+  };
+};
+
 /** Rows of C elements, n in all. */
 const layerNorm = (C: number): TrafficCase => ({
   name: 'layerNorm',
@@ -197,6 +216,8 @@ export const cases: readonly TrafficCase[] = [
     shape: `${n} in 4 parameters`,
     launches: ['optim_advance', 'adam_f32'],
   },
+  attention(false, ['attention_f32_64']),
+  attention(true, ['attentionDelta_f32', 'attentionQueries_f32_64', 'attentionKeys_f32_64']),
   linear(2048, 512, 1024),
   matmul(1536, 256, 1536),
   matmul(1024, 1024, 1024),

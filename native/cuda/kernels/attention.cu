@@ -23,7 +23,6 @@ __device__ inline void attention(const AttentionPlan& plan) {
   constexpr int kColumns = W * kAcross;  // of a part
   __shared__ AttentionTile::Shared shared;
   AttentionTile tile(shared);
-  const Seat& seat = tile.seat;
 
   const int queries = static_cast<int>(plan.queries), keys = static_cast<int>(plan.keys);
   const int tiles = (queries + kLines - 1) / kLines;
@@ -58,6 +57,7 @@ __device__ inline void attention(const AttentionPlan& plan) {
     tile.multiplyLines(s, q, keysAt(key0), [&] { tile.startColumns<W>(values, column0); });
 
     tile.score(scores, s, query0, queries, key0, keys);
+    const Seat seat;
 #pragma unroll
     for (int r = 0; r < kRows; ++r) {
       float most = top[r];
@@ -70,7 +70,7 @@ __device__ inline void attention(const AttentionPlan& plan) {
 #pragma unroll
       for (int c = 0; c < kCols; ++c) {
         const float weight = expf(s[r][c] - base);
-        tile.weight(r, c) = weight;
+        tile.weight(seat, r, c) = weight;
         added = added + weight;
       }
       sum[r] = fmaf(sum[r], scale, added);
@@ -95,6 +95,7 @@ __device__ inline void attention(const AttentionPlan& plan) {
     }
   }
 
+  const Seat seat;
   float* lse = plan.lse + static_cast<int64_t>(batch) * queries + query0;
 #pragma unroll
   for (int r = 0; r < kRows; ++r) {

@@ -17,20 +17,22 @@ namespace warploom::cuda {
 // Exponentials of the scores, all of them to the weights. `lseOf` and `deltaOf` are given row and column of a thread's.
 template <class LseOf>
 __device__ inline void toWeights(const AttentionTile& tile, const float (&s)[kRows][kCols], LseOf lseOf) {
+  const Seat seat;
 #pragma unroll
   for (int r = 0; r < kRows; ++r) {
 #pragma unroll
-    for (int c = 0; c < kCols; ++c) tile.weight(r, c) = expf(s[r][c] - lseOf(r, c));
+    for (int c = 0; c < kCols; ++c) tile.weight(seat, r, c) = expf(s[r][c] - lseOf(r, c));
   }
 }
 template <class DeltaOf>
 __device__ inline void toSlopes(const AttentionTile& tile, const float (&dp)[kRows][kCols], uint32_t hidden,
                                 DeltaOf deltaOf) {
+  const Seat seat;
 #pragma unroll
   for (int r = 0; r < kRows; ++r) {
 #pragma unroll
     for (int c = 0; c < kCols; ++c) {
-      float& weight = tile.weight(r, c);
+      float& weight = tile.weight(seat, r, c);
       weight = (hidden >> (r * kCols + c) & 1) != 0 ? 0.0f : weight * (dp[r][c] - deltaOf(r, c));
     }
   }
@@ -72,12 +74,13 @@ __device__ inline void queriesBackward(const AttentionPlan& plan) {
   const auto keysAt = [&](int key) { return tileAt(k, plan.k, key, plan.keys, plan.qkWidth); };
   const auto valuesAt = [&](int key) { return tileAt(v, plan.v, key, plan.keys, plan.vWidth); };
 
+  const Seat seat;
   float sums[kParts][kRows][W], lse[kRows], delta[kRows];
 #pragma unroll
   for (int part = 0; part < kParts; ++part) setAll(sums[part], 0.0f);
 #pragma unroll
   for (int r = 0; r < kRows; ++r) {
-    const int query = query0 + tile.seat.row(r);
+    const int query = query0 + seat.row(r);
     const int64_t at = static_cast<int64_t>(batch) * queries + query;
     lse[r] = query < queries ? plan.lse[at] : 0.0f;
     delta[r] = query < queries ? plan.delta[at] : 0.0f;
@@ -133,9 +136,10 @@ __device__ inline void keysBackward(const AttentionPlan& plan) {
   const auto gradientsAt = [&](int query) { return tileAt(g, plan.g, query, plan.queries, plan.vWidth); };
   // Of a query of each of this thread's columns.
   const auto read = [&](const float* values, int query0, float(&to)[kCols]) {
+    const Seat seat;
 #pragma unroll
     for (int c = 0; c < kCols; ++c) {
-      const int query = query0 + tile.seat.other(c);
+      const int query = query0 + seat.other(c);
       to[c] = query < queries ? values[static_cast<int64_t>(batch) * queries + query] : 0.0f;
     }
   };

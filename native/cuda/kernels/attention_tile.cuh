@@ -20,9 +20,7 @@ constexpr int kLines = kAttentionLines, kThreads = kAttentionThreads;
 constexpr int kStep = 16;
 constexpr int kRows = 8, kCols = 4;  // of s, of a thread
 constexpr int kAcross = 16;          // threads that share a line
-// Lines of weights lie so that two fragments that a warp reads at once meet no bank twice.
-constexpr int kWeightsPitch = kLines + 4;
-static_assert(kThreads / kWarp * 16 == kLines, "a warp owns 16 lines");
+static_assert(kThreads / kWarp * 16 == kLines && kStep == kAcross, "a warp owns 16 lines, and reads half its banks");
 
 // A tile's lines, in memory: `count` from `first` on, or more.
 struct LineTile {
@@ -37,14 +35,21 @@ __device__ inline LineTile tileAt(const float* data, const AttentionLines& lines
           static_cast<int>(width), lines.vector != 0};
 }
 
+// The number, as if it came from elsewhere: else the compiler keeps every address that is made of it in registers of
+// its own throughout the loops.
+__device__ inline int afresh(int number) {
+  asm volatile("" : "+r"(number));
+  return number;
+}
+
 // Which lines and columns of a block's tile a thread owns.
 struct Seat {
   int line, across, down;
   __device__ Seat() {
-    const int lane = threadIdx.x % kWarp;
+    const int t = afresh(threadIdx.x), lane = t % kWarp;
     across = lane % kAcross;
     down = lane / kAcross;
-    line = threadIdx.x / kWarp * 16 + down * 4;
+    line = t / kWarp * 16 + down * 4;
   }
   __device__ int row(int r) const { return line + r / 4 * 8 + r % 4; }
   __device__ int other(int c) const { return across + c * kAcross; }
@@ -58,13 +63,6 @@ __device__ inline float joinAcross(float value, Join join) {
     value = join(value, __shfl_xor_sync(kAllLanes, value, offset));
   }
   return value;
-}
-
-// The number, as if it came from elsewhere: else the compiler keeps every address that is made of it in registers of
-// its own throughout the loops.
-__device__ inline int afresh(int number) {
-  asm volatile("" : "+r"(number));
-  return number;
 }
 
 template <int R, int C>
@@ -81,15 +79,16 @@ class AttentionTile {
   struct Shared {
     // Groups of four of a line are permuted, so that eight neighbouring lines have theirs in all 32 banks.
     alignas(16) float own[2][kLines * kStep], other[2][kLines * kStep];
-    alignas(16) float weights[kLines * kWeightsPitch];
+    // Halves of 32 banks are exchanged in every second fragment of lines: a warp reads and writes two at once.
+    alignas(16) float weights[kLines * kLines];
   };
-
-  const Seat seat;
 
   __device__ explicit AttentionTile(Shared& shared) : shared_(shared) {}
 
-  // Of this thread: row r, and for s its column c.
-  __device__ float& weight(int r, int c) const { return shared_.weights[seat.row(r) * kWeightsPitch + seat.other(c)]; }
+  // Of a thread: row r, and for s its column c.
+  __device__ float& weight(const Seat& seat, int r, int c) const {
+    return shared_.weights[seat.row(r) * kLines + seat.across + (c ^ seat.down) * kAcross];
+  }
 
   // Each start begins to fill the slab that the next product begins with, and is called right before that product, or
   // by what that product's predecessor is told to do next.
@@ -121,6 +120,7 @@ class AttentionTile {
 
   template <class Next>
   __device__ void multiplyLines(float (&s)[kRows][kCols], const LineTile& own, const LineTile& other, Next next) {
+    const Seat seat;
     setAll(s, 0.0f);
     bool last;
     int k = 0;
@@ -171,11 +171,12 @@ class AttentionTile {
       }
       return 0;
     }
+    const Seat seat;
     // By way of shared memory, where each thread has the place of its weights: one code for all rows, which is long.
 #pragma unroll
     for (int r = 0; r < kRows; ++r) {
 #pragma unroll
-      for (int c = 0; c < kCols; ++c) weight(r, c) = s[r][c];
+      for (int c = 0; c < kCols; ++c) weight(seat, r, c) = s[r][c];
     }
     uint32_t hidden = 0;
 #pragma unroll 1
@@ -184,7 +185,7 @@ class AttentionTile {
 #pragma unroll
       for (int c = 0; c < kCols; ++c) {
         const int other = other0 + seat.other(c);
-        float& here = weight(r, c);
+        float& here = weight(seat, r, c);
         if (own < ownCount && other < otherCount) {
           if (scores.apply(here, own, other, here)) hidden |= 1u << (r * kCols + c);
         } else {
@@ -196,7 +197,7 @@ class AttentionTile {
 #pragma unroll
     for (int r = 0; r < kRows; ++r) {
 #pragma unroll
-      for (int c = 0; c < kCols; ++c) s[r][c] = weight(r, c);
+      for (int c = 0; c < kCols; ++c) s[r][c] = weight(seat, r, c);
     }
     return hidden;
   }
@@ -204,6 +205,7 @@ class AttentionTile {
   // y += w B for the W columns of each thread; those begin at column + W * across.
   template <int W, class Next>
   __device__ void multiplyWeights(float (&y)[kRows][W], const LineTile& other, int column, Next next) {
+    const Seat seat;
     float chain[kRows][W];
     setAll(chain, 0.0f);
     const int count = min(other.count, kLines);
@@ -212,7 +214,7 @@ class AttentionTile {
 #pragma unroll 1
     do {
       const int slab = turn();
-      const float* weights = shared_.weights + seat.line * kWeightsPitch + line;
+      const float* weights = shared_.weights + seat.line * kLines + (line ^ seat.down * kAcross);
       const float* b = shared_.other[slab] + seat.across * W;
       line += kStep;
       last = line >= count;
@@ -228,7 +230,7 @@ class AttentionTile {
         for (int i = 0; i < 4; ++i) fromB[i] = loadPacked<float, W>(b + (g + i) * W * kAcross);
 #pragma unroll
         for (int r = 0; r < kRows; ++r) {
-          const Packed<float, 4> w = loadPacked<float, 4>(weights + (r / 4 * 8 + r % 4) * kWeightsPitch + g);
+          const Packed<float, 4> w = loadPacked<float, 4>(weights + (r / 4 * 8 + r % 4) * kLines + g);
 #pragma unroll
           for (int i = 0; i < 4; ++i) {
 #pragma unroll
@@ -248,6 +250,7 @@ class AttentionTile {
   template <int W>
   __device__ void store(const float (&y)[kRows][W], const float (&factors)[kRows], float* first, int64_t stride,
                         int count, int width, bool vector, int column) const {
+    const Seat seat;
     const int c0 = column + seat.across * W;
 #pragma unroll
     for (int r = 0; r < kRows; ++r) {

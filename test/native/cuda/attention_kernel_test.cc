@@ -442,8 +442,9 @@ TEST(traffic) {
   const char* const passes[] = {"forward", "dq", "dk, dv"};
   for (int columns : kWidths) {
     const int64_t width = columns == 0 ? 64 : columns;
-    Problem one(shape(256, 256, width, width));
+    Problem one(shape(256, 256, width, width)), causal(shape(256, 256, width, width, true));
     one.run(columns);
+    if (columns > 0) causal.run(columns);
     for (int pass = 0; pass < 3; ++pass) {
       const Counters& n = one.counters[pass];
       const double fmas = 256.0 * 256 * static_cast<double>(width) * (2 + pass);
@@ -451,6 +452,9 @@ TEST(traffic) {
       CHECK(n.localBytes == 0);
       if (columns > 0) {
         CHECK(static_cast<double>(n.sharedCycles) <= 1.1 * static_cast<double>(n.sharedIdealCycles));
+        // 10 of 16 tiles, of which 4 look at each pair.
+        const auto instructions = static_cast<double>(n.warpInstructions);
+        CHECK(static_cast<double>(causal.counters[pass].warpInstructions) < 0.75 * instructions);
       }
       if (show) {
         std::printf(
