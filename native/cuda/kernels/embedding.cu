@@ -140,7 +140,8 @@ __device__ inline void sumBuckets(const EmbeddingBackwardArgs& args, const RowTe
       const int row = i < end ? bucketRow(bits, held[round]) : kBucketRows;
       ranks[round] = rankInWarp(mine, row, i < end);
     }
-    // Without this barrier a row's thread would read counts that other warps have not finished.
+    // Without this barrier a row's thread would read counts that other warps have not finished, and overwrite starts
+    // and positions of the tile before, which they still read. (Each warp's places are its own up to here.)
     __syncthreads();
     const int row = 2 * threadIdx.x;  // and the next one
     uint32_t counts[2] = {0, 0};
@@ -190,8 +191,6 @@ __device__ inline void sumBuckets(const EmbeddingBackwardArgs& args, const RowTe
       addRows<kGroup>(args, place, sorted, begin, behind, sums);
       storeSums<kGroup>(args, place, sums);
     }
-    // Without this barrier a fast warp would overwrite places and positions of the tile that others still read.
-    __syncthreads();
   }
 }
 
