@@ -83,6 +83,8 @@ export const goals: Readonly<Partial<Record<CaseName, readonly [number, number]>
   mlp_step: [0.6, 0.6],
   cnn_step: [0.5, 0.5],
   gpt_step: [0.5, 0.5],
+  tiny_mlp: [0.25, 0.25],
+  tiny_mlp_captured: [0.1, 0.1],
 };
 
 /** Adds in one chain of `tiny_add`; its time is that of one add. */
