@@ -1,8 +1,8 @@
 // GELU, exact and by tanh, and their derivatives, of vectors: for the elementwise ops and for matmul's epilogue, which
 // so have the same bits. Included after simd.h, once inside each instruction-set region. x * 0.5 * (1 + erf(...))
 // cancels for negative x; here both tails keep their relative accuracy: only e^-|...| is formed, and its argument has
-// twice the digits of float32, since an error in it is multiplied by its size. Within 2 ulp; functions_test.cc proves
-// it.
+// twice the digits of float32, since an error in it is multiplied by its size. The two functions, not their
+// derivatives, are within 4 ulp; functions_test.cc proves it.
 
 constexpr double kInvSqrt2 = 0.70710678118654752440;
 constexpr double kInvSqrt2Pi = 0.39894228040143267794;
