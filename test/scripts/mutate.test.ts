@@ -11,9 +11,9 @@ test('a barrier of a header of the toolkit counts as the line that calls it', ()
 	bar.warp.sync 	-1;
 	.loc	3 7 5, function_name $L__info_string0, inlined_at 1 90 1
 	@%p1 bar.sync 	0;
-	.file	1 "/home/a/native/cuda/kernels/one.cu"
-	.file	2 "/usr/local/cuda/targets/x86_64-linux/include/sm_30_intrinsics.hpp"
-	.file	3 "/home/a/native/cuda/kernels/shared.cuh"
+	.file	1 "checkout/native/cuda/kernels/one.cu"
+	.file	2 "toolkit/include/sm_30_intrinsics.hpp"
+	.file	3 "checkout/native/cuda/kernels/shared.cuh"
 `;
   expect(barrierLines(new Map([['one', ptx]]))).toEqual([
     { file: 'one.cu', line: 20, families: ['one'] },

@@ -178,11 +178,13 @@ void sortsLikeTheHost(Sim& sim, const std::string& word, int64_t count, int64_t 
   const auto tiles = static_cast<uint32_t>(pass.tiles);
   for (int k = 0; k < passes; ++k) {
     pass.shift = k * kDigitBits;
+    // The last pass has as many digits as the highest row needs.
+    pass.digits = static_cast<int32_t>(std::min<int64_t>(kDigits, (bound >> pass.shift) + 1));
     pass.keysOut = pointer(sim.room(bytes));
     pass.positionsOut = pointer(sim.room(bytes));
     if (tiles > 1) {
       sim.clean("sort_count_" + word, {tiles}, {kSortThreads}, 0, pass);
-      sim.clean("sort_scan_" + word, {kDigits}, {kSortThreads}, 0, pass);
+      sim.clean("sort_scan_" + word, {static_cast<uint32_t>(pass.digits)}, {kSortThreads}, 0, pass);
     }
     sim.clean("sort_scatter_" + word, {tiles}, {kSortThreads}, 0, pass, errors);
     pass.keysIn = pass.keysOut;
