@@ -94,8 +94,8 @@ WL_INLINE vfloat vlog(vfloat x) {
   const vint32 tiny = x < 1.17549435e-38f;
   const vfloat scaled = tiny ? x * 33554432.0f : x;  // subnormals by 2^25
   vint32 bits = vbits<vint32>(scaled);
-  // Take the mantissa into [sqrt(1/2), sqrt(2)).
-  const vint32 offset = bits - 0x3f3504f3;
+  // Take the mantissa into [sqrt(1/2), sqrt(2)). Unsigned, because a negative x passes here, too, and may wrap.
+  const vint32 offset = vbits<vint32>(vbits<vuint32>(bits) - 0x3f3504f3u);
   vint32 e = offset >> 23;
   bits = (offset & 0x007fffff) + 0x3f3504f3;
   const vfloat f = vbits<vfloat>(bits) - 1.0f;
