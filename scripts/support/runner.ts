@@ -99,7 +99,7 @@ export async function runNative(
   timeoutSeconds = 900,
   only?: string,
 ): Promise<Totals> {
-  const args = ['--test-dir', folder, '--verbose', '--timeout', '300', ...(only === undefined ? [] : ['-R', only])];
+  const args = ['--test-dir', folder, '--verbose', '--timeout', '600', ...(only === undefined ? [] : ['-R', only])];
   const done = await start('ctest', args, { env, timeoutSeconds });
   const totals = sumTotals(done.output);
   const crashed = /(\d+) tests failed out of (\d+)/.exec(done.output);
