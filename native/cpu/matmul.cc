@@ -317,6 +317,10 @@ void multiplyBlock(const Plan& p, const Operands<T>& o, const MatmulArgs& args, 
       }
       t.ahead.at = reinterpret_cast<const char*>(next);
       next += packed ? t.depth * lanes : lanes;
+      // y's own lines, which nobody may have touched for long: they arrive while the sums are formed.
+      for (int64_t r = 0; ends && inPlace && r < rows; ++r) {
+        for (int64_t l = 0; l < cols; l += lanes) __builtin_prefetch(y + r * p.ldy + l, 1, 3);
+      }
       gemm::chooseProductKernel<T>(static_cast<int>(rows), static_cast<int>(whole / lanes))(t);
       if (t.y == tile) finishTile(p, o, args, tile, whole, row, rows, j, cols, last);
     }
