@@ -1,10 +1,10 @@
-/** clang-format over the native sources and their tests: rewrites them, or with `--check` lists those that differ. */
+/** clang-format over the native sources, their tests and benchmarks: rewrites them, or with `--check` lists those that differ. */
 import { spawnSync } from 'node:child_process';
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { bin, root } from './support/runner.js';
 
-const files = ['native', 'test/native'].flatMap((folder) =>
+const files = ['native', 'test/native', 'bench/native'].flatMap((folder) =>
   readdirSync(join(root, folder), { recursive: true, encoding: 'utf8' })
     .filter((name) => /\.(cc|h|cu|cuh)$/.test(name))
     .map((name) => join(folder, name)),
