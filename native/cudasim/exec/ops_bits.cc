@@ -231,13 +231,6 @@ struct Adder {
     table.add("bfind.shiftamt" + t, wide ? "D4A8" : "D4A4", &bfind<T, true>);
     table.add("bfe" + t, wide ? "D8A8B4C4" : "D4A4B4C4", &bfe<T>);
   }
-  void mode(const std::string& name, const char* signature, Handler fn, int value) {
-    Form form;
-    form.fn = fn;
-    form.signature = signature;
-    form.mode = static_cast<uint8_t>(value);
-    table.add(name, form);
-  }
 };
 
 }  // namespace
@@ -264,10 +257,10 @@ void addBitForms(FormTable& table) {
   table.add("shf.r.wrap.b32", "D4A4B4C4", &funnel<false, true>);
   table.add("shf.r.clamp.b32", "D4A4B4C4", &funnel<false, false>);
   const char* permutes[] = {"", ".f4e", ".b4e", ".rc8", ".ecl", ".ecr", ".rc16"};
-  for (int i = 0; i < 7; ++i) add.mode(std::string("prmt.b32") + permutes[i], "D4A4B4C4", &prmt, i);
+  for (int i = 0; i < 7; ++i) table.addMode(std::string("prmt.b32") + permutes[i], "D4A4B4C4", &prmt, i);
   table.add("lop3.b32", "D4A4B4C4I", &lop3);
-  add.mode("lop3.and.b32", "D4X1A4B4C4IE1", &lop3Predicate, 1);
-  add.mode("lop3.or.b32", "D4X1A4B4C4IE1", &lop3Predicate, 2);
+  table.addMode("lop3.and.b32", "D4X1A4B4C4IE1", &lop3Predicate, 1);
+  table.addMode("lop3.or.b32", "D4X1A4B4C4IE1", &lop3Predicate, 2);
   table.add("szext.clamp.u32", "D4A4B4", &extend<false, true>);
   table.add("szext.clamp.s32", "D4A4B4", &extend<true, true>);
   table.add("szext.wrap.u32", "D4A4B4", &extend<false, false>);

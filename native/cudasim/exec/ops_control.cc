@@ -58,12 +58,7 @@ void addControlForms(FormTable& table) {
   }
   flow("bar.warp.sync", "E4", Flow::warpBarrier);
   const auto plain = [&table](const std::string& name, const char* signature, Handler fn, int mode = 0) {
-    Form form;
-    form.fn = fn;
-    form.signature = signature;
-    form.kind = Class::control;
-    form.mode = static_cast<uint8_t>(mode);
-    table.add(name, form);
+    table.addMode(name, signature, fn, mode, Class::control);
   };
   plain("nanosleep.u32", "A4", &nothing);
   plain("mov.%clock", "D4", &clock32);

@@ -300,15 +300,8 @@ void addFloatForms(FormTable& table) {
             Class::float64, 1);
   const char* tests[] = {"finite", "infinite", "number", "notanumber", "normal", "subnormal"};
   for (int i = 0; i < 6; ++i) {
-    Form form;
-    form.kind = Class::float32;
-    form.mode = static_cast<uint8_t>(i);
-    form.fn = &testp<float>;
-    form.signature = "D1A4";
-    table.add(std::string("testp.") + tests[i] + ".f32", form);
-    form.fn = &testp<double>;
-    form.signature = "D1A8";
-    table.add(std::string("testp.") + tests[i] + ".f64", form);
+    table.addMode(std::string("testp.") + tests[i] + ".f32", "D1A4", &testp<float>, i, Class::float32);
+    table.addMode(std::string("testp.") + tests[i] + ".f64", "D1A8", &testp<double>, i, Class::float32);
   }
 }
 

@@ -85,13 +85,7 @@ void half(Warp& w, const Instruction& in, uint32_t mask) {
 struct Adder {
   FormTable& table;
   void one(const std::string& name, const char* signature, Handler fn, int mode, int flops) {
-    Form form;
-    form.fn = fn;
-    form.signature = signature;
-    form.kind = Class::half;
-    form.mode = static_cast<uint8_t>(mode);
-    form.flops = static_cast<uint8_t>(flops);
-    table.add(name, form);
+    table.addMode(name, signature, fn, mode, Class::half, flops);
   }
   template <class H, bool kTwo>
   void type(const std::string& t) {

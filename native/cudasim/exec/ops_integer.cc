@@ -152,29 +152,22 @@ struct Adder {
       table.add("abs" + t, s1, &unary<T, Abs<T>>);
     }
   }
-  void mode(const std::string& name, const char* signature, Handler fn, int value) {
-    Form form;
-    form.fn = fn;
-    form.signature = signature;
-    form.mode = static_cast<uint8_t>(value);
-    table.add(name, form);
-  }
   template <class T>
   void carries(const std::string& t, bool wide) {
     const char* s2 = wide ? "D8A8B8" : "D4A4B4";
     const char* s3 = wide ? "D8A8B8C8" : "D4A4B4C4";
-    mode("add.cc" + t, s2, &carry<T, false, 0>, 2);
-    mode("addc" + t, s2, &carry<T, false, 0>, 1);
-    mode("addc.cc" + t, s2, &carry<T, false, 0>, 3);
-    mode("sub.cc" + t, s2, &carry<T, true, 0>, 2);
-    mode("subc" + t, s2, &carry<T, true, 0>, 1);
-    mode("subc.cc" + t, s2, &carry<T, true, 0>, 3);
-    mode("mad.lo.cc" + t, s3, &carry<T, false, 1>, 2);
-    mode("madc.lo" + t, s3, &carry<T, false, 1>, 1);
-    mode("madc.lo.cc" + t, s3, &carry<T, false, 1>, 3);
-    mode("mad.hi.cc" + t, s3, &carry<T, false, 2>, 2);
-    mode("madc.hi" + t, s3, &carry<T, false, 2>, 1);
-    mode("madc.hi.cc" + t, s3, &carry<T, false, 2>, 3);
+    table.addMode("add.cc" + t, s2, &carry<T, false, 0>, 2);
+    table.addMode("addc" + t, s2, &carry<T, false, 0>, 1);
+    table.addMode("addc.cc" + t, s2, &carry<T, false, 0>, 3);
+    table.addMode("sub.cc" + t, s2, &carry<T, true, 0>, 2);
+    table.addMode("subc" + t, s2, &carry<T, true, 0>, 1);
+    table.addMode("subc.cc" + t, s2, &carry<T, true, 0>, 3);
+    table.addMode("mad.lo.cc" + t, s3, &carry<T, false, 1>, 2);
+    table.addMode("madc.lo" + t, s3, &carry<T, false, 1>, 1);
+    table.addMode("madc.lo.cc" + t, s3, &carry<T, false, 1>, 3);
+    table.addMode("mad.hi.cc" + t, s3, &carry<T, false, 2>, 2);
+    table.addMode("madc.hi" + t, s3, &carry<T, false, 2>, 1);
+    table.addMode("madc.hi.cc" + t, s3, &carry<T, false, 2>, 3);
   }
 };
 
@@ -216,9 +209,9 @@ void addIntegerForms(FormTable& table) {
   for (int a = 0; a < 2; ++a) {
     for (int b = 0; b < 2; ++b) {
       const std::string types = std::string(sign[a]) + sign[b];
-      add.mode("dp4a" + types, "D4A4B4C4", &dotProduct<1, uint32_t>, a | b << 1);
-      add.mode("dp2a.lo" + types, "D4A4B4C4", &dotProduct<2, uint32_t>, a | b << 1);
-      add.mode("dp2a.hi" + types, "D4A4B4C4", &dotProduct<2, uint32_t>, a | b << 1 | 4);
+      table.addMode("dp4a" + types, "D4A4B4C4", &dotProduct<1, uint32_t>, a | b << 1);
+      table.addMode("dp2a.lo" + types, "D4A4B4C4", &dotProduct<2, uint32_t>, a | b << 1);
+      table.addMode("dp2a.hi" + types, "D4A4B4C4", &dotProduct<2, uint32_t>, a | b << 1 | 4);
     }
   }
 }

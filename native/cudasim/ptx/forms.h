@@ -31,12 +31,18 @@ struct Form {
 class FormTable {
  public:
   void add(const std::string& name, const Form& form) { forms_[name] = form; }
-  void add(const std::string& name, const char* signature, Handler fn, Class kind = Class::integer, uint8_t flops = 0) {
+  void add(const std::string& name, const char* signature, Handler fn, Class kind = Class::integer, int flops = 0) {
+    addMode(name, signature, fn, 0, kind, flops);
+  }
+  // One of several forms that share a handler, which `mode` tells apart.
+  void addMode(const std::string& name, const char* signature, Handler fn, int mode, Class kind = Class::integer,
+               int flops = 0) {
     Form form;
     form.fn = fn;
     form.signature = signature;
     form.kind = kind;
-    form.flops = flops;
+    form.flops = static_cast<uint8_t>(flops);
+    form.mode = static_cast<uint8_t>(mode);
     forms_[name] = form;
   }
   const Form* find(const std::string& name) const {
