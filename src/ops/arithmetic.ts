@@ -7,7 +7,7 @@ import { Tensor } from '../tensor.js';
 import { eq, gt, lt, where } from './compare.js';
 import { to } from './copy.js';
 import { sumTo } from './reduce.js';
-import { type BinaryKernel, dtypeError, filled, type Operand, runBinary, runUnary } from './support.js';
+import { type BinaryKernel, dtypeError, filled, type Operand, runBinary, runUnary, method } from './support.js';
 
 /** Which operand is a number; the other ones are the inputs, in order. */
 export interface Scalars {
@@ -233,30 +233,12 @@ declare module '../tensor.js' {
   }
 }
 
-Tensor.prototype.add = function (other, options) {
-  return add(this, other, options);
-};
-Tensor.prototype.sub = function (other, options) {
-  return sub(this, other, options);
-};
-Tensor.prototype.mul = function (other) {
-  return mul(this, other);
-};
-Tensor.prototype.div = function (other) {
-  return div(this, other);
-};
-Tensor.prototype.minimum = function (other) {
-  return minimum(this, other);
-};
-Tensor.prototype.maximum = function (other) {
-  return maximum(this, other);
-};
-Tensor.prototype.neg = function () {
-  return neg(this);
-};
-Tensor.prototype.abs = function () {
-  return abs(this);
-};
-Tensor.prototype.sign = function () {
-  return sign(this);
-};
+Tensor.prototype.add = method(add);
+Tensor.prototype.sub = method(sub);
+Tensor.prototype.mul = method(mul);
+Tensor.prototype.div = method(div);
+Tensor.prototype.minimum = method(minimum);
+Tensor.prototype.maximum = method(maximum);
+Tensor.prototype.neg = method(neg);
+Tensor.prototype.abs = method(abs);
+Tensor.prototype.sign = method(sign);

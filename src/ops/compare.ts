@@ -8,7 +8,7 @@ import { applyBinary, type Scalars } from './arithmetic.js';
 import { to } from './copy.js';
 import { sumTo } from './reduce.js';
 import { broadcastShape, collapseDims, expandStrides } from '../shape.js';
-import { type BinaryKernel, dtypeError, type Operand, runBinary, runUnary, view } from './support.js';
+import { type BinaryKernel, dtypeError, type Operand, runBinary, runUnary, view, method } from './support.js';
 
 function comparison(name: string, kernel: BinaryKernel): OpDefinition<Scalars> {
   return defineOp<Scalars>({
@@ -172,33 +172,15 @@ declare module '../tensor.js' {
   }
 }
 
-Tensor.prototype.eq = function (other) {
-  return eq(this, other);
-};
-Tensor.prototype.ne = function (other) {
-  return ne(this, other);
-};
-Tensor.prototype.lt = function (other) {
-  return lt(this, other);
-};
-Tensor.prototype.le = function (other) {
-  return le(this, other);
-};
-Tensor.prototype.gt = function (other) {
-  return gt(this, other);
-};
-Tensor.prototype.ge = function (other) {
-  return ge(this, other);
-};
-Tensor.prototype.logicalAnd = function (other) {
-  return logicalAnd(this, other);
-};
-Tensor.prototype.logicalOr = function (other) {
-  return logicalOr(this, other);
-};
-Tensor.prototype.logicalNot = function () {
-  return logicalNot(this);
-};
+Tensor.prototype.eq = method(eq);
+Tensor.prototype.ne = method(ne);
+Tensor.prototype.lt = method(lt);
+Tensor.prototype.le = method(le);
+Tensor.prototype.gt = method(gt);
+Tensor.prototype.ge = method(ge);
+Tensor.prototype.logicalAnd = method(logicalAnd);
+Tensor.prototype.logicalOr = method(logicalOr);
+Tensor.prototype.logicalNot = method(logicalNot);
 Tensor.prototype.where = function (cond, other) {
   return where(cond, this, other);
 };

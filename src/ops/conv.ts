@@ -10,7 +10,7 @@ import { formatShape, numelOf, type Shape } from '../shape.js';
 import { Tensor } from '../tensor.js';
 import { reluGrad } from './elementwise.js';
 import { sum } from './reduce.js';
-import { dense, gradientOf, gradientOut, requireFloat, shapeError, viewAs } from './support.js';
+import { dense, gradientOf, gradientOut, requireFloat, shapeError, viewAs, method } from './support.js';
 import { squeeze, unsqueeze } from './view.js';
 
 /** stride, padding, dilation, each as height and width; then groups */
@@ -249,6 +249,4 @@ declare module '../tensor.js' {
   }
 }
 
-Tensor.prototype.conv2d = function (weight, options) {
-  return conv2d(this, weight, options);
-};
+Tensor.prototype.conv2d = method(conv2d);

@@ -6,7 +6,7 @@ import { defineOp, type OpDefinition } from '../autograd/define.js';
 import { type Device, type DeviceLike, device as findDevice } from '../device.js';
 import { checkDType, type DType, isDType } from '../dtype.js';
 import { Tensor } from '../tensor.js';
-import { dense, refuseFloat64, refuseHalf, runUnary } from './support.js';
+import { dense, refuseFloat64, refuseHalf, runUnary, method } from './support.js';
 
 const cloneOp = defineOp<null>({
   name: 'clone',
@@ -80,15 +80,7 @@ declare module '../tensor.js' {
   }
 }
 
-Tensor.prototype.clone = function () {
-  return clone(this);
-};
-Tensor.prototype.contiguous = function () {
-  return contiguous(this);
-};
-Tensor.prototype.cast = function (dtype) {
-  return cast(this, dtype);
-};
-Tensor.prototype.to = function (target) {
-  return to(this, target);
-};
+Tensor.prototype.clone = method(clone);
+Tensor.prototype.contiguous = method(contiguous);
+Tensor.prototype.cast = method(cast);
+Tensor.prototype.to = method(to);

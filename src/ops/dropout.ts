@@ -6,7 +6,7 @@ import { defaultGenerator, type Generator } from '../random.js';
 import { Tensor } from '../tensor.js';
 import { mul } from './arithmetic.js';
 import { where } from './compare.js';
-import { dense, requireFloat, shapeError, viewAs } from './support.js';
+import { dense, requireFloat, shapeError, viewAs, method } from './support.js';
 
 const dropoutOp = defineOp<{ readonly p: number; readonly generator: Generator }>({
   name: 'dropout',
@@ -64,6 +64,4 @@ declare module '../tensor.js' {
   }
 }
 
-Tensor.prototype.dropout = function (options) {
-  return dropout(this, options);
-};
+Tensor.prototype.dropout = method(dropout);

@@ -6,7 +6,15 @@ import { NotSupportedError } from '../errors.js';
 import { Tensor } from '../tensor.js';
 import { add, div, mul, sub } from './arithmetic.js';
 import { le, where } from './compare.js';
-import { type BinaryKernel, dtypeError, requireFloat, runBinary, runUnary, type UnaryKernel } from './support.js';
+import {
+  type BinaryKernel,
+  dtypeError,
+  requireFloat,
+  runBinary,
+  runUnary,
+  type UnaryKernel,
+  method,
+} from './support.js';
 
 interface UnaryRule {
   /** what the gradient reads: the input x or the output y */
@@ -177,30 +185,12 @@ declare module '../tensor.js' {
   }
 }
 
-Tensor.prototype.exp = function () {
-  return exp(this);
-};
-Tensor.prototype.log = function () {
-  return log(this);
-};
-Tensor.prototype.sqrt = function () {
-  return sqrt(this);
-};
-Tensor.prototype.square = function () {
-  return square(this);
-};
-Tensor.prototype.tanh = function () {
-  return tanh(this);
-};
-Tensor.prototype.sigmoid = function () {
-  return sigmoid(this);
-};
-Tensor.prototype.erf = function () {
-  return erf(this);
-};
-Tensor.prototype.relu = function () {
-  return relu(this);
-};
-Tensor.prototype.gelu = function (options) {
-  return gelu(this, options);
-};
+Tensor.prototype.exp = method(exp);
+Tensor.prototype.log = method(log);
+Tensor.prototype.sqrt = method(sqrt);
+Tensor.prototype.square = method(square);
+Tensor.prototype.tanh = method(tanh);
+Tensor.prototype.sigmoid = method(sigmoid);
+Tensor.prototype.erf = method(erf);
+Tensor.prototype.relu = method(relu);
+Tensor.prototype.gelu = method(gelu);

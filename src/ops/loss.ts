@@ -11,7 +11,7 @@ import { to } from './copy.js';
 import { arange } from './create.js';
 import { sum } from './reduce.js';
 import { logSoftmax, softmax, splitAround } from './softmax.js';
-import { dense, requireFloat, requireIndex, shapeError, viewAs } from './support.js';
+import { dense, requireFloat, requireIndex, shapeError, viewAs, method } from './support.js';
 import { reshape } from './view.js';
 
 /** 'none': one loss for each target; 'mean': their (weighted) mean; 'sum': their sum. */
@@ -270,9 +270,5 @@ declare module '../tensor.js' {
   }
 }
 
-Tensor.prototype.crossEntropy = function (target, options) {
-  return crossEntropy(this, target, options);
-};
-Tensor.prototype.mseLoss = function (target, options) {
-  return mseLoss(this, target, options);
-};
+Tensor.prototype.crossEntropy = method(crossEntropy);
+Tensor.prototype.mseLoss = method(mseLoss);

@@ -8,7 +8,17 @@ import { broadcastShape, expandStrides, formatShape, numelOf, type Shape } from 
 import { Tensor } from '../tensor.js';
 import { geluGrad, geluTanhGrad, reluGrad } from './elementwise.js';
 import { sumTo } from './reduce.js';
-import { dense, foldedStride, gradientOf, gradientOut, requireFloat, shapeError, view, viewAs } from './support.js';
+import {
+  dense,
+  foldedStride,
+  gradientOf,
+  gradientOut,
+  requireFloat,
+  shapeError,
+  view,
+  viewAs,
+  method,
+} from './support.js';
 import { reshape, transpose, unsqueeze } from './view.js';
 
 /** How the operands of a product lie to each other: a [...batch, M, K], b [...batch, K, N]. */
@@ -319,9 +329,5 @@ declare module '../tensor.js' {
   }
 }
 
-Tensor.prototype.matmul = function (other) {
-  return matmul(this, other);
-};
-Tensor.prototype.linear = function (weight, bias, options) {
-  return linear(this, weight, bias, options);
-};
+Tensor.prototype.matmul = method(matmul);
+Tensor.prototype.linear = method(linear);

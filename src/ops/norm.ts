@@ -7,7 +7,7 @@ import { Tensor } from '../tensor.js';
 import { add, div, mul, sub } from './arithmetic.js';
 import { sqrt } from './elementwise.js';
 import { mean, sumTo } from './reduce.js';
-import { dense, requireFloat, shapeError, viewAs } from './support.js';
+import { dense, requireFloat, shapeError, viewAs, method } from './support.js';
 import { reshape } from './view.js';
 
 interface LayerNormParams {
@@ -154,6 +154,4 @@ declare module '../tensor.js' {
   }
 }
 
-Tensor.prototype.layerNorm = function (normalizedShape, options) {
-  return layerNorm(this, normalizedShape, options);
-};
+Tensor.prototype.layerNorm = method(layerNorm);

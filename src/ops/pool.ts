@@ -6,7 +6,7 @@ import { NotSupportedError } from '../errors.js';
 import { formatShape, type Shape } from '../shape.js';
 import { Tensor } from '../tensor.js';
 import { type Pair, pair } from './conv.js';
-import { dense, requireFloat, shapeError } from './support.js';
+import { dense, requireFloat, shapeError, method } from './support.js';
 import { squeeze, unsqueeze } from './view.js';
 
 /** kernel, stride, padding, dilation, each as height and width */
@@ -137,6 +137,4 @@ declare module '../tensor.js' {
   }
 }
 
-Tensor.prototype.maxPool2d = function (kernelSize, options) {
-  return maxPool2d(this, kernelSize, options);
-};
+Tensor.prototype.maxPool2d = method(maxPool2d);

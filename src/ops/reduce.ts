@@ -13,7 +13,7 @@ import { div, mul } from './arithmetic.js';
 import { eq } from './compare.js';
 import { to } from './copy.js';
 import { collapseDims, formatShape, normalizeDims, numelOf, sameShape, type Shape } from '../shape.js';
-import { type Dims, dtypeError, refuseHalf, shapeError, view } from './support.js';
+import { type Dims, dtypeError, refuseHalf, shapeError, view, method } from './support.js';
 import { expand, reshape } from './view.js';
 
 type ReduceKernel = (device: Device, x: View, y: OutSpec | View, kept: number) => Tensor['storage'];
@@ -218,21 +218,9 @@ declare module '../tensor.js' {
   }
 }
 
-Tensor.prototype.sum = function (dims, options) {
-  return sum(this, dims, options);
-};
-Tensor.prototype.mean = function (dims, options) {
-  return mean(this, dims, options);
-};
-Tensor.prototype.max = function (dims, options) {
-  return max(this, dims, options);
-};
-Tensor.prototype.min = function (dims, options) {
-  return min(this, dims, options);
-};
-Tensor.prototype.argmax = function (dim, options) {
-  return argmax(this, dim, options);
-};
-Tensor.prototype.argmin = function (dim, options) {
-  return argmin(this, dim, options);
-};
+Tensor.prototype.sum = method(sum);
+Tensor.prototype.mean = method(mean);
+Tensor.prototype.max = method(max);
+Tensor.prototype.min = method(min);
+Tensor.prototype.argmax = method(argmax);
+Tensor.prototype.argmin = method(argmin);

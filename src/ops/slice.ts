@@ -4,7 +4,7 @@ import { type BackwardContext, defineOp, type OpDefinition } from '../autograd/d
 import { IndexError } from '../errors.js';
 import { contiguousStrides, formatShape, normalizeDim, numelOf, sameShape, type Shape } from '../shape.js';
 import { Tensor } from '../tensor.js';
-import { allocate, copyInto, filled, shapeError, view as window } from './support.js';
+import { allocate, copyInto, filled, shapeError, view as window, method } from './support.js';
 import { squeeze, unsqueeze } from './view.js';
 
 interface SliceParams {
@@ -276,18 +276,8 @@ declare module '../tensor.js' {
   }
 }
 
-Tensor.prototype.slice = function (dim, start, end, step) {
-  return slice(this, dim, start, end, step);
-};
-Tensor.prototype.narrow = function (dim, start, length) {
-  return narrow(this, dim, start, length);
-};
-Tensor.prototype.select = function (dim, index) {
-  return select(this, dim, index);
-};
-Tensor.prototype.split = function (sizeOrSizes, dim) {
-  return split(this, sizeOrSizes, dim);
-};
-Tensor.prototype.chunk = function (chunks, dim) {
-  return chunk(this, chunks, dim);
-};
+Tensor.prototype.slice = method(slice);
+Tensor.prototype.narrow = method(narrow);
+Tensor.prototype.select = method(select);
+Tensor.prototype.split = method(split);
+Tensor.prototype.chunk = method(chunk);

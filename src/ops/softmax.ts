@@ -8,7 +8,7 @@ import { Tensor } from '../tensor.js';
 import { mul, sub } from './arithmetic.js';
 import { exp } from './elementwise.js';
 import { sum } from './reduce.js';
-import { dense, foldedStride, requireFloat, view } from './support.js';
+import { dense, foldedStride, requireFloat, view, method } from './support.js';
 
 interface SoftmaxParams {
   readonly dim: number;
@@ -86,9 +86,5 @@ declare module '../tensor.js' {
   }
 }
 
-Tensor.prototype.softmax = function (dim) {
-  return softmax(this, dim);
-};
-Tensor.prototype.logSoftmax = function (dim) {
-  return logSoftmax(this, dim);
-};
+Tensor.prototype.softmax = method(softmax);
+Tensor.prototype.logSoftmax = method(logSoftmax);

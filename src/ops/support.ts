@@ -26,6 +26,13 @@ export type Dims = number | readonly number[];
 /** A tensor operand or a JS number. */
 export type Operand = Tensor | number;
 
+/** A function whose first argument is a tensor, as a method of tensors. */
+export function method<Rest extends unknown[], Result>(fn: (x: Tensor, ...rest: Rest) => Result) {
+  return function (this: Tensor, ...rest: Rest): Result {
+    return fn(this, ...rest);
+  };
+}
+
 export function shapeError(op: string, message: string, shapes: readonly Shape[], hint?: string): ShapeError {
   return new ShapeError(message, { op, shapes, hint });
 }

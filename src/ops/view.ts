@@ -19,7 +19,7 @@ import {
   sameShape,
   type Shape,
 } from '../shape.js';
-import { type Dims, shapeError } from './support.js';
+import { type Dims, shapeError, method } from './support.js';
 
 interface ViewParams {
   readonly shape: Shape;
@@ -192,33 +192,13 @@ declare module '../tensor.js' {
   }
 }
 
-Tensor.prototype.reshape = function (shape) {
-  return reshape(this, shape);
-};
-Tensor.prototype.view = function (shape) {
-  return view(this, shape);
-};
-Tensor.prototype.flatten = function (startDim, endDim) {
-  return flatten(this, startDim, endDim);
-};
-Tensor.prototype.permute = function (order) {
-  return permute(this, order);
-};
-Tensor.prototype.transpose = function (dim0, dim1) {
-  return transpose(this, dim0, dim1);
-};
-Tensor.prototype.t = function () {
-  return t(this);
-};
-Tensor.prototype.expand = function (shape) {
-  return expand(this, shape);
-};
-Tensor.prototype.broadcastTo = function (shape) {
-  return broadcastTo(this, shape);
-};
-Tensor.prototype.squeeze = function (dims) {
-  return squeeze(this, dims);
-};
-Tensor.prototype.unsqueeze = function (dim) {
-  return unsqueeze(this, dim);
-};
+Tensor.prototype.reshape = method(reshape);
+Tensor.prototype.view = method(view);
+Tensor.prototype.flatten = method(flatten);
+Tensor.prototype.permute = method(permute);
+Tensor.prototype.transpose = method(transpose);
+Tensor.prototype.t = method(t);
+Tensor.prototype.expand = method(expand);
+Tensor.prototype.broadcastTo = method(broadcastTo);
+Tensor.prototype.squeeze = method(squeeze);
+Tensor.prototype.unsqueeze = method(unsqueeze);
