@@ -24,21 +24,9 @@ __device__ inline void attention(const AttentionPlan& plan) {
   __shared__ AttentionTile::Shared shared;
   AttentionTile tile(shared);
 
-  const int queries = static_cast<int>(plan.queries), keys = static_cast<int>(plan.keys);
-  const int tiles = (queries + kLines - 1) / kLines;
-  const int shares = (static_cast<int>(plan.vWidth) + kColumns * kParts - 1) / (kColumns * kParts);
-  const int inBatch = static_cast<int>(blockIdx.x / tiles), batch = inBatch / shares;
-  const int column0 = (inBatch - batch * shares) * kColumns * kParts;
-  int query0 = static_cast<int>(blockIdx.x % tiles) * kLines;
-  if (plan.causal) query0 = (tiles - 1) * kLines - query0;  // the longest first
-  const int keysEnd = plan.causal ? min(keys, query0 + kLines) : keys;
-
-  const BatchPlace<int> place(plan, batch);
-  const Scores<false> scores(plan, place);
-  const float *k = place.in(plan.k), *v = place.in(plan.v);
-  const LineTile q = tileAt(place.in(plan.q), plan.q, query0, plan.queries, plan.qkWidth);
-  const auto keysAt = [&](int key) { return tileAt(k, plan.k, key, plan.keys, plan.qkWidth); };
-  const auto valuesAt = [&](int key) { return tileAt(v, plan.v, key, plan.keys, plan.vWidth); };
+  const QueryBlock block(plan, plan.vWidth, kColumns * kParts);
+  const int queries = block.queries, query0 = block.query0, column0 = block.own.column0;
+  const LineTile& q = block.q;
 
   float total[kParts][kRows][W], top[kRows], sum[kRows];
 #pragma unroll
@@ -49,14 +37,14 @@ __device__ inline void attention(const AttentionPlan& plan) {
     sum[r] = 0.0f;  // of this thread's keys
   }
 
-  tile.startLines(q, keysAt(0));
+  tile.startLines(q, block.keysAt(0));
 #pragma unroll 1
-  for (int key0 = 0; key0 < keysEnd; key0 += kLines) {
-    const LineTile values = valuesAt(key0);
+  for (int key0 = 0; key0 < block.keysEnd; key0 += kLines) {
+    const LineTile values = block.valuesAt(key0);
     float s[kRows][kCols];
-    tile.multiplyLines(s, q, keysAt(key0), [&] { tile.startColumns<W>(values, column0); });
+    tile.multiplyLines(s, q, block.keysAt(key0), [&] { tile.startColumns<W>(values, column0); });
 
-    tile.score(scores, s, query0, queries, key0, keys);
+    tile.score(block.scores, s, query0, queries, key0, block.keys);
     const Seat seat;
 #pragma unroll
     for (int r = 0; r < kRows; ++r) {
@@ -88,22 +76,22 @@ __device__ inline void attention(const AttentionPlan& plan) {
       tile.multiplyWeights<W>(total[part], values, column, [&] {
         if (part + 1 < kParts) {
           tile.startColumns<W>(values, column + kColumns);
-        } else if (key0 + kLines < keysEnd) {
-          tile.startLines(q, keysAt(key0 + kLines));
+        } else if (key0 + kLines < block.keysEnd) {
+          tile.startLines(q, block.keysAt(key0 + kLines));
         }
       });
     }
   }
 
   const Seat seat;
-  float* lse = plan.lse + static_cast<int64_t>(batch) * queries + query0;
+  float* lse = plan.lse + static_cast<int64_t>(block.own.batch) * queries + query0;
 #pragma unroll
   for (int r = 0; r < kRows; ++r) {
     sum[r] = joinAcross(sum[r], SumOf());
     if (column0 == 0 && seat.across == 0 && seat.row(r) < queries - query0) lse[seat.row(r)] = top[r] + logf(sum[r]);
     sum[r] = 1.0f / sum[r];
   }
-  float* y = BatchPlace<int>(plan, afresh(batch)).in(plan.y) + query0 * plan.y.stride;
+  float* y = BatchPlace<int>(plan, afresh(block.own.batch)).in(plan.y) + query0 * plan.y.stride;
 #pragma unroll
   for (int part = 0; part < kParts; ++part) {
     tile.store<W>(total[part], sum, y, plan.y.stride, queries - query0, static_cast<int>(plan.vWidth),

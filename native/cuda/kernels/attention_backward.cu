@@ -57,22 +57,10 @@ __device__ inline void queriesBackward(const AttentionPlan& plan) {
   constexpr int kColumns = W * kAcross;
   __shared__ AttentionTile::Shared shared;
   AttentionTile tile(shared);
-  const int queries = static_cast<int>(plan.queries), keys = static_cast<int>(plan.keys);
-  const int tiles = (queries + kLines - 1) / kLines;
-  const int shares = (static_cast<int>(plan.qkWidth) + kColumns * kParts - 1) / (kColumns * kParts);
-  const int inBatch = static_cast<int>(blockIdx.x / tiles), batch = inBatch / shares;
-  const int column0 = (inBatch - batch * shares) * kColumns * kParts;
-  int query0 = static_cast<int>(blockIdx.x % tiles) * kLines;
-  if (plan.causal) query0 = (tiles - 1) * kLines - query0;  // the longest first
-  const int keysEnd = plan.causal ? min(keys, query0 + kLines) : keys;
-
-  const BatchPlace<int> place(plan, batch);
-  const Scores<false> scores(plan, place);
-  const float *k = place.in(plan.k), *v = place.in(plan.v);
-  const LineTile q = tileAt(place.in(plan.q), plan.q, query0, plan.queries, plan.qkWidth);
-  const LineTile g = tileAt(place.in(plan.g), plan.g, query0, plan.queries, plan.vWidth);
-  const auto keysAt = [&](int key) { return tileAt(k, plan.k, key, plan.keys, plan.qkWidth); };
-  const auto valuesAt = [&](int key) { return tileAt(v, plan.v, key, plan.keys, plan.vWidth); };
+  const QueryBlock block(plan, plan.qkWidth, kColumns * kParts);
+  const int queries = block.queries, query0 = block.query0, column0 = block.own.column0;
+  const LineTile& q = block.q;
+  const LineTile g = tileAt(block.place.in(plan.g), plan.g, query0, plan.queries, plan.vWidth);
 
   const Seat seat;
   float sums[kParts][kRows][W], lse[kRows], delta[kRows];
@@ -81,33 +69,33 @@ __device__ inline void queriesBackward(const AttentionPlan& plan) {
 #pragma unroll
   for (int r = 0; r < kRows; ++r) {
     const int query = query0 + seat.row(r);
-    const int64_t at = static_cast<int64_t>(batch) * queries + query;
+    const int64_t at = static_cast<int64_t>(block.own.batch) * queries + query;
     lse[r] = query < queries ? plan.lse[at] : 0.0f;
     delta[r] = query < queries ? plan.delta[at] : 0.0f;
   }
 
-  tile.startLines(q, keysAt(0));
+  tile.startLines(q, block.keysAt(0));
 #pragma unroll 1
-  for (int key0 = 0; key0 < keysEnd; key0 += kLines) {
+  for (int key0 = 0; key0 < block.keysEnd; key0 += kLines) {
     float s[kRows][kCols];
-    tile.multiplyLines(s, q, keysAt(key0), [&] { tile.startLines(g, valuesAt(key0)); });
-    const uint32_t hidden = tile.score(scores, s, query0, queries, key0, keys);
+    tile.multiplyLines(s, q, block.keysAt(key0), [&] { tile.startLines(g, block.valuesAt(key0)); });
+    const uint32_t hidden = tile.score(block.scores, s, query0, queries, key0, block.keys);
     toWeights(tile, s, [&](int r, int) { return lse[r]; });
-    tile.multiplyLines(s, g, valuesAt(key0), [&] { tile.startColumns<W>(keysAt(key0), column0); });
+    tile.multiplyLines(s, g, block.valuesAt(key0), [&] { tile.startColumns<W>(block.keysAt(key0), column0); });
     toSlopes(tile, s, hidden, [&](int r, int) { return delta[r]; });
 #pragma unroll
     for (int part = 0; part < kParts; ++part) {
       const int column = column0 + part * kColumns;
-      tile.multiplyWeights<W>(sums[part], keysAt(key0), column, [&] {
+      tile.multiplyWeights<W>(sums[part], block.keysAt(key0), column, [&] {
         if (part + 1 < kParts) {
-          tile.startColumns<W>(keysAt(key0), column + kColumns);
-        } else if (key0 + kLines < keysEnd) {
-          tile.startLines(q, keysAt(key0 + kLines));
+          tile.startColumns<W>(block.keysAt(key0), column + kColumns);
+        } else if (key0 + kLines < block.keysEnd) {
+          tile.startLines(q, block.keysAt(key0 + kLines));
         }
       });
     }
   }
-  const BatchPlace<int> out(plan, afresh(batch));
+  const BatchPlace<int> out(plan, afresh(block.own.batch));
   storeParts<W, kParts>(tile, sums, plan.scale, out.in(plan.dq), plan.dq, query0, queries, plan.qkWidth, column0);
 }
 
@@ -117,13 +105,10 @@ __device__ inline void keysBackward(const AttentionPlan& plan) {
   __shared__ AttentionTile::Shared shared;
   AttentionTile tile(shared);
   const int queries = static_cast<int>(plan.queries), keys = static_cast<int>(plan.keys);
-  const int tiles = (keys + kLines - 1) / kLines;
   const int width =
       static_cast<int>(max(plan.dk.data != nullptr ? plan.qkWidth : 0, plan.dv.data != nullptr ? plan.vWidth : 0));
-  const int shares = (width + kColumns * kParts - 1) / (kColumns * kParts);
-  const int inBatch = static_cast<int>(blockIdx.x / tiles), batch = inBatch / shares;
-  const int column0 = (inBatch - batch * shares) * kColumns * kParts;
-  const int key0 = static_cast<int>(blockIdx.x % tiles) * kLines;
+  const BlockPlace own(keys, width, kColumns * kParts);
+  const int batch = own.batch, column0 = own.column0, key0 = own.tile * kLines;
   const bool wantsK = plan.dk.data != nullptr && column0 < plan.qkWidth;
   const bool wantsV = plan.dv.data != nullptr && column0 < plan.vWidth;
 

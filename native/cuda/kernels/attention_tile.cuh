@@ -35,6 +35,52 @@ __device__ inline LineTile tileAt(const float* data, const AttentionLines& lines
           static_cast<int>(width), lines.vector != 0};
 }
 
+// Which lines and columns of which batch a block owns: kLines of `lines`, and up to `columns` of `width`.
+struct BlockPlace {
+  int tiles, tile, batch, column0;
+
+  __device__ BlockPlace(int lines, int width, int columns)
+      : tiles((lines + kLines - 1) / kLines), tile(static_cast<int>(blockIdx.x % tiles)) {
+    const int shares = (width + columns - 1) / columns, inBatch = static_cast<int>(blockIdx.x / tiles);
+    batch = inBatch / shares;
+    column0 = (inBatch - batch * shares) * columns;
+  }
+};
+
+// What a block that owns queries reads, but for their gradients.
+struct QueryBlock {
+  const AttentionPlan& plan;
+  const int queries, keys;
+  const BlockPlace own;
+  const int query0, keysEnd;
+  const BatchPlace<int> place;
+  const Scores<false> scores;
+  const float *k, *v;
+  const LineTile q;
+
+  // It makes `columns` of `width` columns.
+  __device__ QueryBlock(const AttentionPlan& given, int64_t width, int columns)
+      : plan(given),
+        queries(static_cast<int>(given.queries)),
+        keys(static_cast<int>(given.keys)),
+        own(queries, static_cast<int>(width), columns),
+        query0(firstQuery(given, own)),
+        keysEnd(given.causal ? min(keys, query0 + kLines) : keys),
+        place(given, own.batch),
+        scores(given, place),
+        k(place.in(given.k)),
+        v(place.in(given.v)),
+        q(tileAt(place.in(given.q), given.q, query0, given.queries, given.qkWidth)) {}
+  __device__ LineTile keysAt(int key) const { return tileAt(k, plan.k, key, plan.keys, plan.qkWidth); }
+  __device__ LineTile valuesAt(int key) const { return tileAt(v, plan.v, key, plan.keys, plan.vWidth); }
+
+ private:
+  __device__ static int firstQuery(const AttentionPlan& plan, const BlockPlace& own) {
+    const int query0 = own.tile * kLines;
+    return plan.causal ? (own.tiles - 1) * kLines - query0 : query0;  // the longest first
+  }
+};
+
 // The number, as if it came from elsewhere: else the compiler keeps every address that is made of it in registers of
 // its own throughout the loops.
 __device__ inline int afresh(int number) {
