@@ -92,6 +92,7 @@ if(WARPLOOM_TESTS)
       file(GLOB truth_sources CONFIGURE_DEPENDS test/native/cudasim/truth/*.cc)
       target_sources(cudasim_${name} PRIVATE ${truth_sources})
       set_source_files_properties(${truth_sources} PROPERTIES COMPILE_DEFINITIONS WARPLOOM_CHECK_WITHOUT_MAIN)
+      set(longest cudasim_${name})
     endif()
     if(name MATCHES "^driver_")
       # These open the library as its users do.
@@ -110,6 +111,10 @@ if(WARPLOOM_TESTS)
       set_tests_properties(cudasim_${name} PROPERTIES ENVIRONMENT CUDASIM_PTXAS=${cudasim_ptxas})
     endif()
   endforeach()
+  if(longest)
+    # Begun first where several run side by side.
+    set_tests_properties(${longest} PROPERTIES COST 100)
+  endif()
   # Figures on request: make cudasim_bench.
   if(WARPLOOM_NVCC)
     add_executable(cudasim_bench EXCLUDE_FROM_ALL test/native/cudasim/bench.cc)

@@ -99,7 +99,8 @@ export async function runNative(
   timeoutSeconds = 900,
   only?: string,
 ): Promise<Totals> {
-  const args = ['--test-dir', folder, '--verbose', '--timeout', '600', ...(only === undefined ? [] : ['-R', only])];
+  const chosen = only === undefined ? [] : ['-R', only];
+  const args = ['--test-dir', folder, '--verbose', '--parallel', '2', '--timeout', '600', ...chosen];
   const done = await start('ctest', args, { env, timeoutSeconds });
   const totals = sumTotals(done.output);
   const crashed = /(\d+) tests failed out of (\d+)/.exec(done.output);

@@ -34,22 +34,24 @@ struct Target {
   __device__ int64_t indexAt(const Place& place) const { return readIndex(target, place.at(target)); }
   __device__ bool counts(int64_t t) const { return t != ignoreIndex && t >= 0 && t < C; }
 
+  // What q has beside the class that a hard target names: (keep target_c + share) w_c of probabilities, share w_c of
+  // smoothing, which is the same without a target.
   template <int kGroups, class Team>
-  __device__ void weights(const Team& team, int64_t start, int count, float (&w)[kGroups * kSlots]) const {
+  __device__ void shares(const Team& team, const Place& place, int64_t start, int count,
+                         float (&q)[kGroups * kSlots]) const {
+    float w[kGroups * kSlots];
 #pragma unroll
-    for (int j = 0; j < kGroups * kSlots; ++j) w[j] = 1.0f;
+    for (int j = 0; j < kGroups * kSlots; ++j) {
+      q[j] = 0.0f;
+      w[j] = 1.0f;
+    }
+    if (plan.probabilities) {
+      const int64_t stride = target.strides[1];
+      team.template load<kGroups>(place.in<const float>(target) + start * stride, stride, count, 0.0f, q);
+    }
     if (weight != nullptr) {
       team.template load<kGroups>(weight + start * weightStride, weightStride, count, 0.0f, w);
     }
-  }
-  // q_c of probabilities.
-  template <int kGroups, class Team>
-  __device__ void goals(const Team& team, const Place& place, int64_t start, int count,
-                        float (&q)[kGroups * kSlots]) const {
-    float w[kGroups * kSlots];
-    const int64_t stride = target.strides[1];
-    team.template load<kGroups>(place.in<const float>(target) + start * stride, stride, count, 0.0f, q);
-    weights<kGroups>(team, start, count, w);
 #pragma unroll
     for (int j = 0; j < kGroups * kSlots; ++j) q[j] = (q[j] * plan.keep + plan.share) * w[j];
   }
@@ -108,11 +110,7 @@ __device__ inline void forward(const CrossEntropyArgs& args, const RowPlan& plan
         const int count = n - start < span ? static_cast<int>(n - start) : span;
         float q[kGroups * kSlots];
         if (kLong) team.template load<kGroups>(x + start * stride, stride, count, 0.0f, v);
-        if (loss.probabilities) {
-          target.template goals<kGroups>(team, place, start, count, q);
-        } else {
-          target.template weights<kGroups>(team, start, count, q);
-        }
+        target.template shares<kGroups>(team, place, start, count, q);
         addTo<kGroups>(slots, team, count, [&](int j) { return q[j] * ((whole.top - v[j]) + logSum); });
       }
       soft = team.joinSlots(slots, shared, SumJoin());
@@ -127,7 +125,7 @@ __device__ inline void forward(const CrossEntropyArgs& args, const RowPlan& plan
       if (target.counts(t)) {
         norm = target.weightOf(t);
         const float hard = norm * ((whole.top - x[t * stride]) + logSum);
-        value = kSoft && loss.smooth ? loss.keep * hard + loss.share * soft : hard;
+        value = kSoft && loss.smooth ? loss.keep * hard + soft : hard;
       } else if (t != target.ignoreIndex) {
         reportIndex(errors, loss.op, t, plan.n);
       }
@@ -156,20 +154,17 @@ __device__ inline void backward(const CrossEntropyBackwardArgs& args, const RowP
   const int64_t n = place.active ? plan.n : 0;
   const float* x = place.in<const float>(args.logits);
   float* dx = place.in<float>(args.dlogits);
-  float q[kGroups * kSlots];
+  float q[kGroups * kSlots] = {};
 
-  // The sum of q, or of the weights, over the classes.
+  // The sum over the classes of what q has beside a hard target.
+  const bool soft = loss.probabilities || loss.smooth;
   float sum = 0.0f;
-  if (loss.probabilities || loss.smooth) {
+  if (soft) {
     float slots[kSlots] = {0.0f, 0.0f, 0.0f, 0.0f};
 #pragma unroll 1
     for (int64_t start = 0; start < n; start += span) {
       const int count = n - start < span ? static_cast<int>(n - start) : span;
-      if (loss.probabilities) {
-        target.template goals<kGroups>(team, place, start, count, q);
-      } else {
-        target.template weights<kGroups>(team, start, count, q);
-      }
+      target.template shares<kGroups>(team, place, start, count, q);
       addTo<kGroups>(slots, team, count, [&](int j) { return q[j]; });
     }
     sum = team.joinSlots(slots, shared, SumJoin());
@@ -189,24 +184,19 @@ __device__ inline void backward(const CrossEntropyBackwardArgs& args, const RowP
     counts = target.counts(t);
     hard = team.once(place, [&] { return counts ? target.weightOf(t) : 0.0f; });
     if (loss.smooth) hard = loss.keep * hard;
-    mass = loss.smooth ? hard + loss.share * sum : hard;
+    mass = hard + sum;
   }
 #pragma unroll 1
   for (int64_t start = 0; start < n; start += span) {
     const int count = n - start < span ? static_cast<int>(n - start) : span;
+    const int named = t >= start && t < start + count ? static_cast<int>(t - start) : -1;
     float v[kGroups * kSlots];
     team.template load<kGroups>(x + start * stride, stride, count, lse, v);
-    if (kLong && loss.probabilities) target.template goals<kGroups>(team, place, start, count, q);
-    if (kLong && !loss.probabilities && loss.smooth) target.template weights<kGroups>(team, start, count, q);
+    if (kLong && soft) target.template shares<kGroups>(team, place, start, count, q);
 #pragma unroll
     for (int j = 0; j < kGroups * kSlots; ++j) {
-      float d = expf(v[j] - lse) * mass;
-      if (loss.probabilities) {
-        d = d - q[j];
-      } else {
-        if (loss.smooth) d = d - loss.share * q[j];
-        if (start + team.element(j / kSlots, j % kSlots) == t) d = d - hard;
-      }
+      float d = expf(v[j] - lse) * mass - q[j];
+      if (team.element(j / kSlots, j % kSlots) == named) d = d - hard;
       v[j] = counts ? d * scale : 0.0f;
     }
     team.template store<kGroups>(dx + start * dxStride, dxStride, count, v);

@@ -50,10 +50,12 @@ struct HeldRow : RowTeam {
   __device__ int element(int g, int k) const { return g * perStep + at(k); }
   __device__ int span(int groups) const { return groups * perStep; }
 
+  // Addresses are stepped, not computed: 64-bit products would be most of the code.
   template <int kGroups>
   __device__ void load(const float* row, int64_t stride, int count, float pad, float (&v)[kGroups * kSlots]) const {
+    const float* first = row + at(0) * stride;
 #pragma unroll
-    for (int g = 0; g < kGroups; ++g) {
+    for (int g = 0; g < kGroups; ++g, first += perStep * stride) {
       if (packed) {
         const int i = element(g, 0);
         Packed<float, kSlots> values = {{pad, pad, pad, pad}};
@@ -61,28 +63,29 @@ struct HeldRow : RowTeam {
 #pragma unroll
         for (int k = 0; k < kSlots; ++k) v[g * kSlots + k] = values.v[k];
       } else {
+        const float* from = first;
 #pragma unroll
-        for (int k = 0; k < kSlots; ++k) {
-          const int i = element(g, k);
-          v[g * kSlots + k] = i < count ? row[i * stride] : pad;
+        for (int k = 0; k < kSlots; ++k, from += lanes * stride) {
+          v[g * kSlots + k] = element(g, k) < count ? *from : pad;
         }
       }
     }
   }
   template <int kGroups, bool kToShared = false>
   __device__ void store(float* row, int64_t stride, int count, const float (&v)[kGroups * kSlots]) const {
+    float* first = row + at(0) * stride;
 #pragma unroll
-    for (int g = 0; g < kGroups; ++g) {
+    for (int g = 0; g < kGroups; ++g, first += perStep * stride) {
       if (packed) {
         const int i = element(g, 0);
         const float* from = v + g * kSlots;
         const Packed<float, kSlots> values = {{from[0], from[1], from[2], from[3]}};
         if (i < count) kToShared ? storeShared(row + i, values) : storeGlobal(row + i, values);
       } else {
+        float* to = first;
 #pragma unroll
-        for (int k = 0; k < kSlots; ++k) {
-          const int i = element(g, k);
-          if (i < count) row[i * stride] = v[g * kSlots + k];
+        for (int k = 0; k < kSlots; ++k, to += lanes * stride) {
+          if (element(g, k) < count) *to = v[g * kSlots + k];
         }
       }
     }
@@ -123,18 +126,16 @@ struct HeldColumn {
 
   template <int kGroups>
   __device__ void load(const float* first, int64_t stride, int count, float pad, float (&v)[kGroups * kSlots]) const {
+    first += row * stride;
 #pragma unroll
-    for (int j = 0; j < kGroups * kSlots; ++j) {
-      const int i = j * rows + row;
-      v[j] = i < count ? first[i * stride] : pad;
-    }
+    for (int j = 0; j < kGroups * kSlots; ++j, first += rows * stride) v[j] = j * rows + row < count ? *first : pad;
   }
   template <int kGroups>
   __device__ void store(float* first, int64_t stride, int count, const float (&v)[kGroups * kSlots]) const {
+    first += row * stride;
 #pragma unroll
-    for (int j = 0; j < kGroups * kSlots; ++j) {
-      const int i = j * rows + row;
-      if (i < count) first[i * stride] = v[j];
+    for (int j = 0; j < kGroups * kSlots; ++j, first += rows * stride) {
+      if (j * rows + row < count) *first = v[j];
     }
   }
   // Neighbouring threads own neighbouring columns, and read neighbouring places.
