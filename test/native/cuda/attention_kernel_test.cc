@@ -6,7 +6,7 @@
 #include <map>
 
 #include "cuda/attention_plan.h"
-#include "sim.h"
+#include "kernel_harness.h"
 
 using namespace warploom::cuda;
 using namespace warploom::test;
@@ -21,7 +21,7 @@ constexpr float kUntouched = 12345.0f;
 Sim& family(const std::string& name) {
   static std::map<std::string, std::unique_ptr<Sim>> all;
   std::unique_ptr<Sim>& sim = all[name];
-  if (sim == nullptr) sim = std::make_unique<Sim>(readText(std::string(WARPLOOM_SIM_PTX) + "/" + name + ".ptx"));
+  if (sim == nullptr) sim = std::make_unique<Sim>(kernelsOf(name.c_str()));
   return *sim;
 }
 

@@ -4,7 +4,7 @@
 
 #include "cuda/conv_plan.h"
 #include "engine/args/conv.h"
-#include "tile_harness.h"
+#include "kernel_harness.h"
 
 using namespace warploom;
 using namespace warploom::cuda;

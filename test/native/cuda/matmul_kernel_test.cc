@@ -3,7 +3,7 @@
 #include <cstdlib>
 
 #include "cuda/gemm_args.h"
-#include "tile_harness.h"
+#include "kernel_harness.h"
 
 using namespace warploom::cuda;
 using namespace warploom::test;

@@ -1,13 +1,11 @@
 // The 64-bit kernels of moves and sorts: the results of the 32-bit ones, and offsets that 32 bits do not hold.
-#include <sys/mman.h>
-
 #include <algorithm>
 #include <numeric>
 
 #include "cuda/index_sort_pass.h"
 #include "engine/args/create.h"
 #include "engine/args/elementwise.h"
-#include "sim.h"
+#include "kernel_harness.h"
 
 using namespace warploom;
 using namespace warploom::cuda;
@@ -17,7 +15,6 @@ using namespace warploom::test;
 
 namespace {
 
-std::string kernels(const char* family) { return readText(std::string(WARPLOOM_SIM_PTX) + "/" + family + ".ptx"); }
 void* pointer(uint64_t address) { return reinterpret_cast<void*>(address); }
 
 std::vector<uint8_t> bytes(std::size_t n) {
@@ -55,7 +52,7 @@ void sameForBothWidths(const std::string& entry, Run run) {
 }  // namespace
 
 TEST(strided_kernels_of_64_bits_do_what_those_of_32_do) {
-  Sim copy(kernels("copy")), where(kernels("where")), create(kernels("create"));
+  Sim copy(kernelsOf("copy")), where(kernelsOf("where")), create(kernelsOf("create"));
   const auto blank = [](Sim& sim, std::size_t item) { return sim.put(std::vector<uint8_t>(kSpan * item, 0xee)); };
   const struct {
     const char* name;
@@ -105,17 +102,14 @@ TEST(strided_kernels_of_64_bits_do_what_those_of_32_do) {
   }
 }
 
-// Two rows of eight bytes, more than 2^32 bytes apart, made dense and put back. Of the memory between them, which a
-// device would have to find, only the ends are registered.
+// Two rows of eight bytes, more than 2^32 bytes apart, made dense and put back.
 TEST(strides_beyond_32_bits) {
-  Sim sim(kernels("copy"));
+  Sim sim(kernelsOf("copy"));
   const int64_t apart = (int64_t{1} << 32) + 64;
-  const auto reserved = static_cast<std::size_t>(apart) + 4096;
-  char* const all = static_cast<char*>(
-      mmap(nullptr, reserved, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0));
-  CHECK(all != MAP_FAILED);
-  CHECK(sim.memory.registerHost(all, 8) && sim.memory.registerHost(all + apart, 8));
-  const uint64_t far = reinterpret_cast<uint64_t>(all);
+  Sparse all(sim, static_cast<std::size_t>(apart) + 4096);
+  all.registerBytes(0, 8);
+  all.registerBytes(static_cast<std::size_t>(apart), 8);
+  const uint64_t far = reinterpret_cast<uint64_t>(all.data());
   const auto rows = [&](uint64_t address, int64_t stride) {
     UnaryArgs args = {};
     View& v = args.x;
@@ -140,7 +134,6 @@ TEST(strides_beyond_32_bits) {
   static_cast<View&>(in.y) = rows(back, 8);
   sim.clean("move_b1_strided64", {1}, {256}, 0, in, int64_t{16});
   CHECK(sim.get<uint8_t>(back, 16) == data);
-  munmap(all, reserved);
 }
 
 // Both words, against a stable sort of the host: three tiles, then one; an index outside and a row to skip.
@@ -208,7 +201,7 @@ void sortsLikeTheHost(Sim& sim, const std::string& word, int64_t count, int64_t 
   }
 }
 TEST(indices_are_sorted_as_the_host_sorts_them) {
-  Sim sim(kernels("index_sort"));
+  Sim sim(kernelsOf("index_sort"));
   sortsLikeTheHost<uint32_t>(sim, "w32", 5000, 1000, 2);
   sortsLikeTheHost<uint64_t>(sim, "w64", 5000, 1000, 2);
   sortsLikeTheHost<uint32_t>(sim, "w32", 2000, 200, 1);

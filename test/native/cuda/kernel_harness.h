@@ -1,6 +1,8 @@
-// What the tests of tiled kernels share: the kernels of a family on a simulated device, memory that is freed with its
-// owner, and comparisons of bits.
+// What the tests of kernels share: the kernels of a family on a simulated device, memory that is freed with its owner,
+// memory that is larger than the machine's, and comparisons of bits.
 #pragma once
+
+#include <sys/mman.h>
 
 #include <cstring>
 #include <string>
@@ -65,6 +67,33 @@ struct Family {
   float* room(int64_t count) { return floats.room(count); }
   std::vector<float> get(const void* at, int64_t count) const { return floats.get(at, count); }
   void release() { floats.release(); }
+};
+
+// Memory at addresses far apart, of which only what is set exists: a device would have to find the rest.
+class Sparse {
+ public:
+  Sparse(Sim& sim, std::size_t bytes) : sim_(sim), bytes_(bytes) {
+    void* const all = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    CHECK(all != MAP_FAILED);
+    data_ = static_cast<char*>(all);
+  }
+  ~Sparse() { munmap(data_, bytes_); }
+  Sparse(const Sparse&) = delete;
+  Sparse& operator=(const Sparse&) = delete;
+
+  void* at(std::size_t byte) const { return data_ + byte; }
+  void registerBytes(std::size_t byte, std::size_t count) { CHECK(sim_.memory.registerHost(at(byte), count)); }
+  template <class T>
+  void set(std::size_t index, T value) {
+    std::memcpy(at(index * sizeof(T)), &value, sizeof(T));
+    registerBytes(index * sizeof(T), sizeof(T));
+  }
+  void* data() const { return data_; }
+
+ private:
+  Sim& sim_;
+  char* data_;
+  std::size_t bytes_;
 };
 
 #endif
