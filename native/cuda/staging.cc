@@ -28,21 +28,21 @@ Staging::~Staging() {
 }
 
 Piece* Staging::make(std::size_t bytes) {
-  auto* piece = new Piece;
   void* data = nullptr;
   const abi::CUresult got = driver_.memHostAlloc(&data, bytes + sizeof(IndexErrorWord), 0);
   if (got != abi::CUDA_SUCCESS) {
-    delete piece;
     driver_.fail(got, "cuMemHostAlloc of " + std::to_string(bytes) + " bytes of pinned memory");
   }
-  piece->data = static_cast<char*>(data);
-  piece->bytes = bytes;
-  piece->error = reinterpret_cast<IndexErrorWord*>(piece->data + bytes);
-  all_.push_back(piece);
   // The waiter sleeps instead of spinning: training reads one number a step.
-  driver_.check(driver_.eventCreate(&piece->event, abi::CU_EVENT_BLOCKING_SYNC | abi::CU_EVENT_DISABLE_TIMING),
-                "cuEventCreate");
-  return piece;
+  abi::CUevent event = nullptr;
+  const abi::CUresult made = driver_.eventCreate(&event, abi::CU_EVENT_BLOCKING_SYNC | abi::CU_EVENT_DISABLE_TIMING);
+  if (made != abi::CUDA_SUCCESS) {
+    driver_.memFreeHost(data);
+    driver_.fail(made, "cuEventCreate");
+  }
+  auto* bytesAt = static_cast<char*>(data);
+  all_.push_back(new Piece{bytesAt, bytes, event, reinterpret_cast<IndexErrorWord*>(bytesAt + bytes)});
+  return all_.back();
 }
 
 Piece* Staging::take(std::size_t bytes) {
@@ -59,8 +59,9 @@ Piece* Staging::take(std::size_t bytes) {
       }
       int& made = small ? madeSmall_ : madeLarge_;
       if (made < (small ? kMaxSmall : kMaxLarge)) {
-        ++made;
-        return make(small ? kSmall : kLarge);
+        Piece* piece = make(small ? kSmall : kLarge);
+        ++made;  // not before: a piece that could not be made would never come back
+        return piece;
       }
     }
     futexWait(&freed_, seen);

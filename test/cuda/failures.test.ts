@@ -65,6 +65,19 @@ describe('memory', () => {
     expect(first).toBe('value Float32Array(1) [ 1 ]');
   });
 
+  test.each([
+    ['pinned memory', 'cuMemHostAlloc:1+:2'],
+    ['events', 'cuEventCreate:1+:2'],
+  ])('a host out of %s is an error with each copy, however many there are', async (_, CUDASIM_FAIL) => {
+    const lines = await run(
+      `for (let i = 0; i < 80; i++) await told(() => wl.tensor([i], { device: 'cuda' }));
+       await told(() => wl.ones([1], { device: 'cpu' }));`,
+      { CUDASIM_FAIL },
+    );
+    expect(lines.filter((line) => /CUDA_ERROR_OUT_OF_MEMORY/.test(line))).toHaveLength(80);
+    expect(lines.at(-1)).toBe('value Float32Array(1) [ 1 ]');
+  });
+
   test('setMemoryLimit holds on a card', async () => {
     const [refused, after] = await run(
       `wl.setMemoryLimit(2 ** 22, 'cuda');
