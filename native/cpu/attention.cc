@@ -111,12 +111,22 @@ static void forwardUnit(const ForwardPlan& p, const AttentionArgs& args, int64_t
     vstore(s.total + i, V{});
   }
   const int64_t keyEnd = causal ? minOf(p.S, i0 + rows) : p.S;
+  const int64_t yStride = args.y.strides[p.batchRank];
+  T* y = atBatch<T>(args.y, p.batchRank, batch) + i0 * yStride;
+  fetchRows<true>(y, yStride, rows, p.D);
+  // The next head's operands, unless this head has more queries.
+  const int64_t next = i0 + rows < p.L ? batch : minOf(batch + 1, p.batches - 1);
   for (int64_t j0 = 0; j0 < keyEnd; j0 += kBlock) {
     const int64_t keys = minOf(kBlock, keyEnd - j0);
     const bool diagonal = causal && j0 + keys > i0;
     if (MASK != MaskKind::none) {
       copyMask<T>(args.mask, batch, j0, args.mask.strides[p.batchRank + 1], keys, i0, args.mask.strides[p.batchRank],
                   rows, s.mask, width);
+    }
+    const bool fetches = next != batch && j0 + keys >= keyEnd;
+    if (fetches) {
+      fetchRows<false>(atBatch<const T>(args.k, p.batchRank, next), kStride, minOf(kBlock, p.S), p.E);
+      fetchRows<false>(atBatch<const T>(args.q, p.batchRank, next), qStride, minOf(kBlock, p.L), p.E);
     }
     const int64_t step = diagonal ? lanes : 2 * lanes;
     for (int64_t c = 0; c < width; c += step) {
@@ -139,13 +149,12 @@ static void forwardUnit(const ForwardPlan& p, const AttentionArgs& args, int64_t
         }
       }
     }
+    if (fetches) fetchRows<false>(atBatch<const T>(args.v, p.batchRank, next), vStride, minOf(kBlock, p.S), p.D);
     const PaddedRows<T> values = padRows<T>(v + j0 * vStride, vStride, keys, p.D, s.values);
     const Band band = diagonal ? Band{Band::to, i0 - j0} : Band{Band::all, 0};
     product<T, Run::across>(rows, vectors, keys, s.scores, width, values.data, values.ld, s.sums, p.dPadded, j0 > 0,
                             band);
   }
-  const int64_t yStride = args.y.strides[p.batchRank];
-  T* y = atBatch<T>(args.y, p.batchRank, batch) + i0 * yStride;
   T* lse = args.lse.as<T>() + batch * p.L + i0;
   for (int64_t i = 0; i < width; i += lanes) {
     const V best = vload(s.greatest + i);

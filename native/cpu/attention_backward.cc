@@ -126,6 +126,16 @@ static void storeRows(const T* from, int64_t ld, int64_t rows, int64_t length, T
   }
 }
 
+// A gradient's rows [row, row + kBlock), of which it has `rows`, are about to be written.
+template <class T>
+static WL_INLINE void fetchOutputs(const BackwardPlan& p, const View& gradient, int64_t batch, int64_t row,
+                                   int64_t rows) {
+  if (!gradient.present()) return;
+  const int64_t stride = gradient.strides[p.batchRank];
+  fetchRows<true>(atBatch<const T>(gradient, p.batchRank, batch) + row * stride, stride, minOf(kBlock, rows - row),
+                  gradient.sizes[p.batchRank + 1]);
+}
+
 template <class T>
 static void clear(T* to, int64_t count) {
   for (int64_t i = 0; i < count; i += kLanes<T>) vstore(to + i, VectorOf<T>{});
@@ -150,11 +160,12 @@ struct Head {
         yStride(args.y.strides[p.batchRank]) {}
 };
 
-// A block of keys against a block of queries: adds to dk, dv and dq.
+// A block of keys against a block of queries: adds to dk, dv and dq. Between its products the first rows of the head
+// `next` (or null) are fetched.
 template <class T, MaskKind MASK>
 static void blockPair(const BackwardPlan& p, const AttentionBackwardArgs& args, const BackwardScratch<T>& s,
                       const Head<T>& h, int64_t batch, int64_t j0, int64_t keys, const PaddedRows<T>& keyRows,
-                      int64_t i0, T* dq, bool first) {
+                      int64_t i0, T* dq, bool first, const Head<T>* next) {
   constexpr int64_t lanes = kLanes<T>;
   const int64_t rows = minOf(kBlock, p.L - i0);
   const int64_t width = roundUp(keys, lanes);
@@ -167,6 +178,8 @@ static void blockPair(const BackwardPlan& p, const AttentionBackwardArgs& args, 
   const T* q = h.q + i0 * h.qStride;
   const T* g = h.g + i0 * h.gStride;
   const int64_t step = diagonal ? lanes : 2 * lanes;
+  const int64_t nextRows = minOf(kBlock, p.L), nextKeys = minOf(kBlock, p.S);
+  if (next) fetchRows<false>(next->k, next->kStride, nextKeys, p.E);
   for (int64_t c = 0; c < width; c += step) {
     const int64_t strip = minOf(step, width - c);
     // The first query that sees a key of this strip.
@@ -187,22 +200,26 @@ static void blockPair(const BackwardPlan& p, const AttentionBackwardArgs& args, 
       }
     }
   }
+  if (next) fetchRows<false>(next->v, next->vStride, nextKeys, p.D);
   const Band below = diagonal ? Band{Band::from, j0 - i0} : Band{Band::all, 0};
   if (args.dv.present()) {
     const PaddedRows<T> gRows = padRows<T>(g, h.gStride, rows, p.D, s.gRows);
     product<T, Run::across>(keys, p.dPadded / lanes, rows, s.weights, width, gRows.data, gRows.ld, s.dv, p.dPadded,
                             !first, below);
   }
+  if (next) fetchRows<false>(next->g, next->gStride, nextRows, p.D);
   if (args.dk.present()) {
     const PaddedRows<T> queryRows = padRows<T>(q, h.qStride, rows, p.E, s.queryRows);
     product<T, Run::across>(keys, p.ePadded / lanes, rows, s.gradients, width, queryRows.data, queryRows.ld, s.dk,
                             p.ePadded, !first, below);
   }
+  if (next) fetchRows<false>(next->q, next->qStride, nextRows, p.E);
   if (args.dq.present()) {
     const Band above = diagonal ? Band{Band::to, i0 - j0} : Band{Band::all, 0};
     product<T, Run::down>(rows, p.ePadded / lanes, keys, s.gradients, width, keyRows.data, keyRows.ld,
                           dq + i0 * p.ePadded, p.ePadded, true, above);
   }
+  if (next) fetchRows<false>(next->y, next->yStride, nextRows, p.D);
 }
 
 template <class T, MaskKind MASK>
@@ -215,6 +232,7 @@ static void backwardUnit(const BackwardPlan& p, const AttentionBackwardArgs& arg
   T* dq = p.groups == 1 ? s.dq : reinterpret_cast<T*>(groupSums + unit * groupBytes<T>(p));
   if (args.dq.present()) clear(dq, p.L * p.ePadded);
   if (p.scores) rowProducts<T>(p.L, p.D, h.g, h.gStride, h.y, h.yStride, s.delta);
+  const Head<T> next(p, args, minOf(batch + 1, p.batches - 1));
   const int64_t keyEnd = minOf(p.S, (group + 1) * p.groupBlocks * kBlock);
   for (int64_t j0 = group * p.groupBlocks * kBlock; j0 < keyEnd; j0 += kBlock) {
     const int64_t keys = minOf(kBlock, p.S - j0);
@@ -223,13 +241,17 @@ static void backwardUnit(const BackwardPlan& p, const AttentionBackwardArgs& arg
     gemm::packPanel<T>(s.keys, width, keys, p.E, k, h.kStride, 1);
     gemm::packPanel<T>(s.values, width, keys, p.D, h.v + j0 * h.vStride, h.vStride, 1);
     const PaddedRows<T> keyRows = padRows<T>(k, h.kStride, keys, p.E, s.keyRows);
+    fetchOutputs<T>(p, args.dk, batch, j0, p.S);
+    fetchOutputs<T>(p, args.dv, batch, j0, p.S);
+    fetchOutputs<T>(p, args.dq, batch, j0, p.L);
     const int64_t start = args.causal ? j0 : 0;  // queries before it see none of these keys
     if (start >= p.L) {
       clear(s.dk, keys * p.ePadded);
       clear(s.dv, keys * p.dPadded);
     }
     for (int64_t i0 = start; i0 < p.L; i0 += kBlock) {
-      blockPair<T, MASK>(p, args, s, h, batch, j0, keys, keyRows, i0, dq, i0 == start);
+      blockPair<T, MASK>(p, args, s, h, batch, j0, keys, keyRows, i0, dq, i0 == start,
+                         i0 + kBlock >= p.L && j0 + kBlock >= keyEnd ? &next : nullptr);
     }
     if (args.dk.present()) {
       storeRows<T>(s.dk, p.ePadded, keys, p.E,

@@ -154,6 +154,16 @@ static PaddedRows<T> padRows(const T* rows, int64_t ld, int64_t count, int64_t l
   return {scratch, padded};
 }
 
+// Has rows that come next on their way meanwhile: those of a head lie in pieces far apart, which the hardware does not
+// follow. kWrite: to be written. (Always inline: g++ takes a function that only fetches for one that does nothing.)
+template <bool kWrite, class T>
+static WL_INLINE void fetchRows(const T* rows, int64_t ld, int64_t count, int64_t length) {
+  constexpr int64_t line = 64 / sizeof(T);
+  for (int64_t i = 0; i < count; ++i) {
+    for (int64_t e = 0; e < length; e += line) __builtin_prefetch(rows + i * ld + e, kWrite, 2);
+  }
+}
+
 // to[a * ld + b] = the mask of row a and column b, as numbers, for a block of it.
 template <class T>
 static void copyMask(const View& mask, int64_t batch, int64_t row, int64_t rowStride, int64_t rows, int64_t col,
