@@ -1,5 +1,5 @@
 /**
- * `npm run traffic [-- --kernels]`: the memory traffic of each family of CUDA kernels, as the simulator models it: bytes moved (sectors of 32 bytes)
+ * `npm run traffic [-- [--kernels] [NAME]]`: the memory traffic of each family of CUDA kernels, as the simulator models it: bytes moved (sectors of 32 bytes)
  * against the bytes that must move, sectors a request, bank cycles against the ideal. Prints a table and writes
  * bench/results/traffic.json. Exits 1 where an op that is bound by memory moves over a twentieth more than it must, or takes over a
  * tenth more bank cycles than it must, and where an op launches other kernels than it promises.
@@ -10,7 +10,7 @@ import { join } from 'node:path';
 import { ensureBuilt, ensureKernels, ensureSimulator, simulatorLibrary } from './build.js';
 import { findNvcc } from './support/nvcc.js';
 import { bin, root, start } from './support/runner.js';
-import { cases } from './traffic/cases.js';
+import { cases as allCases, casesNamed } from './traffic/cases.js';
 
 interface Launch {
   kernel: string;
@@ -37,6 +37,7 @@ interface Row {
   launches: number;
 }
 
+const cases = casesNamed(process.argv.slice(2));
 const allowed = 1.05;
 const allowedBanks = 1.1;
 const sectorBytes = 32;
@@ -49,7 +50,7 @@ await ensureBuilt('addon');
 ensureKernels(false);
 ensureSimulator();
 const folder = mkdtempSync(join(tmpdir(), 'warploom-traffic-'));
-const done = await start(bin('tsx'), [join(root, 'scripts', 'traffic', 'run.ts')], {
+const done = await start(bin('tsx'), [join(root, 'scripts', 'traffic', 'run.ts'), ...process.argv.slice(2)], {
   env: {
     WARPLOOM_CUDA_LIBRARY: simulatorLibrary,
     CUDASIM_COUNTERS: join(folder, 'counters.jsonl'),
@@ -120,8 +121,10 @@ for (const [k, { name, launches, error }] of told.entries()) {
     `  bytes a FLOP: ${(bytes / flops).toFixed(4)} global, ${(sum((l) => l.sharedBytes) / flops).toFixed(3)} shared\n`,
   );
 }
-const results = join(root, 'bench', 'results');
-mkdirSync(results, { recursive: true });
-writeFileSync(join(results, 'traffic.json'), `${JSON.stringify(rows, null, 1)}\n`);
+if (cases.length === allCases.length) {
+  const results = join(root, 'bench', 'results');
+  mkdirSync(results, { recursive: true });
+  writeFileSync(join(results, 'traffic.json'), `${JSON.stringify(rows, null, 1)}\n`);
+}
 process.stdout.write(short ? 'traffic: SHORT\n' : 'traffic: ok\n');
 process.exitCode = short ? 1 : 0;

@@ -8,7 +8,10 @@ export interface TrafficCase {
   readonly compulsory: number;
   /** bound by memory: what it moves may exceed that by a twentieth only */
   readonly bound: boolean;
-  /** data say where elements go in shared memory: 32 random banks are 3.5 deep in the mean, and no layout helps */
+  /**
+   * Data say where elements go in shared memory: of 32 random banks the fullest has 3.5 in the mean, whatever the layout. A sort by a
+   * digit does so five times an element, one in a bucket four times, and rows of 64 have too little else to read beside.
+   */
   readonly sorts?: boolean;
   /** the kernels that it launches, in order, where that is promised */
   readonly launches?: readonly string[];
@@ -225,3 +228,9 @@ export const cases: readonly TrafficCase[] = [
   matmul(4096, 1024, 32),
   matmul(1, 4096, 4096),
 ];
+
+/** Those whose name holds the last argument that is no option; all of them without one. */
+export function casesNamed(args: readonly string[]): readonly TrafficCase[] {
+  const name = args.filter((arg) => !arg.startsWith('--')).at(-1) ?? '';
+  return cases.filter((one) => one.name.includes(name));
+}

@@ -3,13 +3,13 @@ import { existsSync, readFileSync, statSync } from 'node:fs';
 import { tidy, Tensor } from '../../src/index.js';
 import { addon } from '../../src/addon.js';
 import { device as find } from '../../src/device.js';
-import { cases } from './cases.js';
+import { casesNamed } from './cases.js';
 
 const file = process.env['CUDASIM_COUNTERS']!;
 const size = () => (existsSync(file) ? statSync(file).size : 0);
 const settle = () => addon().synchronize(find('cuda').id);
 
-for (const one of cases) {
+for (const one of casesNamed(process.argv.slice(2))) {
   await tidy(async () => {
     try {
       const run = one.prepare();
