@@ -9,6 +9,7 @@
 #else
 // clang-format off
 #include "cpu/gemm/gemm.h"
+#include "cpu/register_tile.h"
 #include "cpu/conv_tiles.h"
 // clang-format on
 

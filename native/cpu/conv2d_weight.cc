@@ -9,6 +9,7 @@
 #else
 // clang-format off
 #include "cpu/gemm/gemm.h"
+#include "cpu/register_tile.h"
 #include "cpu/conv_weight_direct.h"
 // clang-format on
 
@@ -165,11 +166,7 @@ void tapKernel(int64_t rows, int64_t cols, int64_t pitch, const T* x, const int6
     for (int64_t c0 = 0; c0 < cols; c0 += chainCols) {
       const int64_t count = minOf(chainCols, cols - c0);
       V acc[taps][VECTORS];
-#pragma GCC unroll 32
-      for (int t = 0; t < taps; ++t) {
-#pragma GCC unroll 2
-        for (int j = 0; j < VECTORS; ++j) acc[t][j] = V{};
-      }
+      registerTile::clear(acc);
       for (int64_t r = r0; r < rowEnd; ++r) {
         const T* from[RUNS];
 #pragma GCC unroll 8
@@ -178,25 +175,10 @@ void tapKernel(int64_t rows, int64_t cols, int64_t pitch, const T* x, const int6
         for (int64_t k = 0; k < count; ++k, gr += width) {
           // Without this g++ keeps values of x for the next k, which reads them again, and spills the accumulators.
           asm volatile("" ::: "memory");
-          V gv[VECTORS];
-#pragma GCC unroll 2
-          for (int j = 0; j < VECTORS; ++j) gv[j] = vload(gr + j * lanes);
-#pragma GCC unroll 32
-          for (int t = 0; t < taps; ++t) {
-            const V xv = vset(from[t / RUN][k + t % RUN]);
-#pragma GCC unroll 2
-            for (int j = 0; j < VECTORS; ++j) acc[t][j] = vfma(xv, gv[j], acc[t][j]);
-          }
+          registerTile::addOuter<T>(acc, gr, [&](int t) { return from[t / RUN][k + t % RUN]; });
         }
       }
-#pragma GCC unroll 32
-      for (int t = 0; t < taps; ++t) {
-#pragma GCC unroll 2
-        for (int j = 0; j < VECTORS; ++j) {
-          T* at = tile + t * width + j * lanes;
-          vstore(at, first ? acc[t][j] : vload(at) + acc[t][j]);
-        }
-      }
+      registerTile::store<T>(acc, !first, tile);
       first = false;
     }
   }

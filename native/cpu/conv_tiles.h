@@ -1,5 +1,6 @@
 // Register tiles of a convolution beside those of matmul (gemm/micro.h), over the padded planes of gemm/correlate.h.
-// Needs gemm.h. Each sums in the one order of micro.h, so whichever a shape leads to gives the same bits.
+// Needs gemm.h and register_tile.h. Each sums in the one order of micro.h, so whichever a shape leads to gives the same
+// bits.
 //
 // - runs (micro.h): output channels by vectors of outputs of the planes' whole pitch, rows joined: for planes much
 //   narrower than a vector.
@@ -33,21 +34,9 @@ void rowKernel(int64_t depth, const T* a, const T* b, const int64_t* reads, T* y
   using V = VectorOf<T>;
   constexpr int lanes = kLanes<T>;
   V acc[ROWS][VECTORS];
-#pragma GCC unroll 16
-  for (int i = 0; i < ROWS; ++i) {
-#pragma GCC unroll 2
-    for (int j = 0; j < VECTORS; ++j) acc[i][j] = V{};
-  }
+  registerTile::clear(acc);
   for (int64_t k = 0; k < depth; ++k, a += ROWS) {
-    V bv[VECTORS];
-#pragma GCC unroll 2
-    for (int j = 0; j < VECTORS; ++j) bv[j] = vload(b + reads[k] + j * lanes);
-#pragma GCC unroll 16
-    for (int i = 0; i < ROWS; ++i) {
-      const V av = vset(a[i]);
-#pragma GCC unroll 2
-      for (int j = 0; j < VECTORS; ++j) acc[i][j] = vfma(av, bv[j], acc[i][j]);
-    }
+    registerTile::addOuter<T>(acc, b + reads[k], [&](int i) { return a[i]; });
   }
 #pragma GCC unroll 16
   for (int i = 0; i < ROWS; ++i) {
@@ -71,33 +60,14 @@ void pixelKernel(int64_t depth, const T* x, const int64_t* reads, const T* w, T*
   int64_t k = 0;
   do {
     V acc[PIXELS][VECTORS];
-#pragma GCC unroll 16
-    for (int i = 0; i < PIXELS; ++i) {
-#pragma GCC unroll 2
-      for (int j = 0; j < VECTORS; ++j) acc[i][j] = V{};
-    }
+    registerTile::clear(acc);
     const bool first = k % gemm::kBlockK == 0;
     const int64_t end = minOf(depth, k + kChain);
     for (; k < end; ++k, w += width) {
       const T* from = x + reads[k];
-      V wv[VECTORS];
-#pragma GCC unroll 2
-      for (int j = 0; j < VECTORS; ++j) wv[j] = vload(w + j * lanes);
-#pragma GCC unroll 16
-      for (int i = 0; i < PIXELS; ++i) {
-        const V xv = vset(from[i]);
-#pragma GCC unroll 2
-        for (int j = 0; j < VECTORS; ++j) acc[i][j] = vfma(xv, wv[j], acc[i][j]);
-      }
+      registerTile::addOuter<T>(acc, w, [&](int i) { return from[i]; });
     }
-#pragma GCC unroll 16
-    for (int i = 0; i < PIXELS; ++i) {
-#pragma GCC unroll 2
-      for (int j = 0; j < VECTORS; ++j) {
-        T* at = into + i * width + j * lanes;
-        vstore(at, first ? acc[i][j] : vload(at) + acc[i][j]);
-      }
-    }
+    registerTile::store<T>(acc, !first, into);
     if (into != sums && (k == depth || k % gemm::kBlockK == 0)) {
       const bool only = k <= gemm::kBlockK;
       for (int i = 0; i < PIXELS * width; i += lanes) {
