@@ -1,8 +1,9 @@
 /**
- * warploom's side: `tsx bench/ours.ts CASE...` prints one row of JSON a line, `... --memory CASE` one of memory. Threads come from
- * WARPLOOM_THREADS.
+ * warploom's side: `tsx bench/ours.ts CASE...` prints one row of JSON a line, `... --memory CASE` one of memory, `... --turns CASE`
+ * the times of a turn for each line of input. Threads come from WARPLOOM_THREADS.
  */
 import { readFileSync } from 'node:fs';
+import { createInterface } from 'node:readline';
 import Benchmark from 'benchmark';
 import {
   capture,
@@ -103,8 +104,8 @@ function tinyTrainer(captured: boolean): () => Promise<void> {
   };
 }
 
-function product(n: number): () => Promise<void> {
-  const [a, b] = [randn([n, n]), randn([n, n])];
+function product(m: number, k = m, n = m): () => Promise<void> {
+  const [a, b] = [randn([m, k]), randn([k, n])];
   return async () => {
     const c = a.matmul(b);
     await c.ready();
@@ -211,7 +212,29 @@ async function memoryOf(name: Exclude<CaseName, 'peak'>): Promise<Row> {
   return { ...emptyRow('warploom', name, threads), peak_mb: status('VmHWM') - imported };
 }
 
+/** Runs a case, or the product of two matrices MxK and KxN, whenever told for how many milliseconds; answers with its times. */
+async function takeTurns(name: string): Promise<void> {
+  const shape = /^(\d+)x(\d+)x(\d+)$/.exec(name)?.slice(1).map(Number);
+  const program = shape ? product(...(shape as [number, number, number])) : programs[name as keyof typeof programs]();
+  for await (const line of createInterface({ input: process.stdin })) {
+    // A turn's first runs wake the threads and bring back what others have pushed out of the caches.
+    for (let i = 0; i < 3; i++) await program();
+    const times: number[] = [];
+    let from = performance.now();
+    for (const end = from + Number(line); from < end;) {
+      await program();
+      const to = performance.now();
+      times.push(to - from);
+      from = to;
+    }
+    console.log(JSON.stringify(times));
+  }
+}
+
 const asked = process.argv.slice(2);
-const memory = asked[0] === '--memory';
-for (const name of (memory ? asked.slice(1) : asked) as Exclude<CaseName, 'peak'>[])
-  console.log(JSON.stringify(await (memory ? memoryOf(name) : measure(name))));
+if (asked[0] === '--turns') await takeTurns(asked[1]!);
+else {
+  const memory = asked[0] === '--memory';
+  for (const name of (memory ? asked.slice(1) : asked) as Exclude<CaseName, 'peak'>[])
+    console.log(JSON.stringify(await (memory ? memoryOf(name) : measure(name))));
+}

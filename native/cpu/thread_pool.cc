@@ -3,6 +3,7 @@
 #include <pthread.h>
 #include <time.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <exception>
 #include <mutex>
@@ -12,11 +13,14 @@
 #include <vector>
 
 #include "engine/futex.h"
+#include "engine/thread_place.h"
 
 namespace warploom::cpu {
 namespace {
 
 constexpr int64_t kSpinNanoseconds = 50'000;
+constexpr int64_t kSleepNanoseconds = 500'000;  // between looks at whether helpers with a chunk still run
+constexpr int64_t kStands = 1'000;              // a helper that ran for less since the last look does not run
 
 void pauseCpu() {
 #if defined(__x86_64__)
@@ -34,9 +38,9 @@ int64_t nowNanoseconds() {
 
 // Spins until ready() or the time is up; says whether it became ready.
 template <class Ready>
-bool spin(Ready&& ready) {
+bool spin(int64_t nanoseconds, Ready&& ready) {
   if (ready()) return true;
-  const int64_t deadline = nowNanoseconds() + kSpinNanoseconds;
+  const int64_t deadline = nowNanoseconds() + nanoseconds;
   do {
     for (int i = 0; i < 32; ++i) {
       pauseCpu();
@@ -60,6 +64,7 @@ struct ThreadPool::State {
   alignas(64) std::atomic<uint32_t> epoch{0};  // counts regions; helpers park on it
   std::atomic<int> parked{0};
   std::atomic<bool> stopping{false};
+  std::atomic<bool> resting{false};  // helpers park without spinning
 
   alignas(64) std::atomic<int64_t> next{0};  // the next chunk nobody has claimed
   int64_t chunks = 0;
@@ -82,12 +87,24 @@ struct ThreadPool::State {
     std::snprintf(message, sizeof message, "%s", text);
   }
 
-  struct Helper {
-    ThreadPool* pool;
+  ThreadPlace caller;
+
+  struct alignas(64) Helper {
+    State* pool;
     int lane;
     pthread_t thread;
+    ThreadPlace place;
+    std::atomic<bool> inside{false};  // it may have a chunk
+    int64_t timeSeen = -1;
+
+    void lookAtTime() { timeSeen = inside.load(std::memory_order_relaxed) ? place.timeRun() : -1; }
+    // It has a chunk and has not run since the caller last looked.
+    bool stands() const {
+      return timeSeen >= 0 && inside.load(std::memory_order_relaxed) && place.timeRun() - timeSeen < kStands;
+    }
   };
-  std::vector<Helper> helpers;
+  std::unique_ptr<Helper[]> helpers;
+  int started = 0;
 
   void takeChunks(int lane) {
     for (;;) {
@@ -106,53 +123,105 @@ struct ThreadPool::State {
     }
   }
 
+  // Wakes helpers that sleep, away from the caller's processor: behind the caller they would be as good as asleep.
+  void wake(int count) {
+    for (int i = 0; i < started; ++i) {
+      if (!helpers[i].place.sleepsHere()) continue;
+      ThreadPlace::Moved moved(helpers[i].place, ThreadPlace::Side::elsewhere);
+      return futexWake(&epoch, count);
+    }
+    futexWake(&epoch, count);
+  }
+
+  // The caller has no chunk left and waits for helpers that have.
+  void waitForHelpers() {
+    const auto empty = [this] { return (gate.load(std::memory_order_acquire) & kCount) == 0; };
+    constexpr int kLooks = 4;
+    if (spin(kSpinNanoseconds / kLooks, empty)) return;
+    for (int look = 2;; ++look) {
+      for (int i = 0; i < started; ++i) helpers[i].lookAtTime();
+      if (spin(kSpinNanoseconds / kLooks, empty)) break;
+      Helper* const stuck = std::find_if(&helpers[0], &helpers[started], [](const Helper& h) { return h.stands(); });
+      if (stuck == &helpers[started] && look < kLooks) continue;
+      const uint32_t now = gate.fetch_or(kCallerWaits, std::memory_order_acq_rel) | kCallerWaits;
+      if ((now & kCount) == 0) break;
+      if (stuck != &helpers[started]) {
+        resting.store(true, std::memory_order_relaxed);  // it leaves this processor when it has done its part
+        stuck->place.bringHere();
+      }
+      futexWait(&gate, now, kSleepNanoseconds);
+    }
+    if (gate.load(std::memory_order_relaxed) & kCallerWaits) gate.fetch_and(~kCallerWaits, std::memory_order_acq_rel);
+  }
+
+  // A helper's wait for a region. Meanwhile the caller computes, and may have lost its processor to somebody else: then
+  // it gets this one. Where it sleeps, there is nothing to wait for.
+  template <class Ready>
+  bool spinBeside(Ready&& ready) {
+    if (spin(kSpinNanoseconds / 4, ready)) return true;
+    const int64_t before = caller.timeRun();
+    if (spin(kSpinNanoseconds / 4, ready)) return true;
+    if (before >= 0 && caller.timeRun() - before < kStands) {
+      caller.bringHere();
+      return false;
+    }
+    return spin(kSpinNanoseconds / 2, ready);
+  }
+
+  // What a helper does all its life.
+  void work(Helper& self) {
+    uint32_t seen = 0;
+    const auto begun = [&] { return epoch.load(std::memory_order_acquire) != seen; };
+    const auto released = [&] { return begun() || resting.load(std::memory_order_relaxed); };
+    for (;;) {
+      while (!spinBeside(released) || !begun()) {
+        self.place.note();
+        parked.fetch_add(1);
+        futexWait(&epoch, seen);
+        parked.fetch_sub(1);
+      }
+      if (stopping.load()) return;
+      seen = epoch.load(std::memory_order_acquire);
+      self.inside.store(true, std::memory_order_relaxed);
+      if (gate.fetch_add(1, std::memory_order_acq_rel) & kOpen) takeChunks(self.lane);
+      const uint32_t left = gate.fetch_sub(1, std::memory_order_acq_rel) - 1;
+      self.inside.store(false, std::memory_order_relaxed);
+      if ((left & kCallerWaits) && (left & kCount) == 0) futexWake(&gate, 1);
+    }
+  }
+
   void join() {
     stopping.store(true);
     epoch.fetch_add(1);
     futexWake(&epoch, INT_MAX);
-    for (Helper& helper : helpers) pthread_join(helper.thread, nullptr);
+    for (int i = 0; i < started; ++i) pthread_join(helpers[i].thread, nullptr);
   }
 };
 
 ThreadPool::ThreadPool(int lanes) : lanes_(lanes < 1 ? 1 : lanes), state_(new State) {
-  state_->helpers.reserve(static_cast<std::size_t>(lanes_ - 1));
+  state_->helpers.reset(new State::Helper[static_cast<std::size_t>(lanes_ - 1)]);
   for (int lane = 1; lane < lanes_; ++lane) {
-    state_->helpers.push_back({this, lane, {}});
-    State::Helper& helper = state_->helpers.back();
+    State::Helper& helper = state_->helpers[lane - 1];
+    helper.pool = state_.get();
+    helper.lane = lane;
     const int failed = pthread_create(
         &helper.thread, nullptr,
         [](void* argument) -> void* {
           auto* self = static_cast<State::Helper*>(argument);
-          self->pool->work(self->lane);
+          self->place.enter();
+          self->pool->work(*self);
           return nullptr;
         },
         &helper);
     if (failed != 0) {
-      state_->helpers.pop_back();
       lanes_ = lane;  // the system has no more threads: go on with those there are
       return;
     }
+    state_->started = lane;
   }
 }
 
 ThreadPool::~ThreadPool() { state_->join(); }
-
-void ThreadPool::work(int lane) {
-  State& s = *state_;
-  uint32_t seen = 0;
-  for (;;) {
-    while (!spin([&] { return s.epoch.load(std::memory_order_acquire) != seen; })) {
-      s.parked.fetch_add(1);
-      futexWait(&s.epoch, seen);
-      s.parked.fetch_sub(1);
-    }
-    if (s.stopping.load()) return;
-    seen = s.epoch.load(std::memory_order_acquire);
-    if (s.gate.fetch_add(1, std::memory_order_acq_rel) & State::kOpen) s.takeChunks(lane);
-    const uint32_t left = s.gate.fetch_sub(1, std::memory_order_acq_rel) - 1;
-    if ((left & State::kCallerWaits) && (left & State::kCount) == 0) futexWake(&s.gate, 1);
-  }
-}
 
 void ThreadPool::run(int64_t chunks, void* data, void (*fn)(void*, int64_t, int), const std::atomic<bool>* cancelled) {
   State& s = *state_;
@@ -163,30 +232,22 @@ void ThreadPool::run(int64_t chunks, void* data, void (*fn)(void*, int64_t, int)
     }
     return;
   }
+  s.caller.enter();
   s.chunks = chunks;
   s.data = data;
   s.fn = fn;
   s.cancelled = cancelled;
   s.next.store(0, std::memory_order_relaxed);
   s.gate.fetch_or(State::kOpen, std::memory_order_acq_rel);
+  if (s.resting.load(std::memory_order_relaxed)) s.resting.store(false, std::memory_order_relaxed);
   s.epoch.fetch_add(1);
   // Either a parking helper sees the new epoch, or this sees the helper: both sides are sequentially consistent.
-  if (s.parked.load() > 0) {
-    futexWake(&s.epoch, static_cast<int>(chunks - 1 < lanes_ - 1 ? chunks - 1 : lanes_ - 1));
-  }
+  if (s.parked.load() > 0) s.wake(static_cast<int>(chunks - 1 < lanes_ - 1 ? chunks - 1 : lanes_ - 1));
 
   s.takeChunks(0);
 
   s.gate.fetch_and(~State::kOpen, std::memory_order_acq_rel);
-  const auto empty = [&] { return (s.gate.load(std::memory_order_acquire) & State::kCount) == 0; };
-  if (!spin(empty)) {
-    uint32_t now = s.gate.fetch_or(State::kCallerWaits, std::memory_order_acq_rel) | State::kCallerWaits;
-    while ((now & State::kCount) != 0) {
-      futexWait(&s.gate, now);
-      now = s.gate.load(std::memory_order_acquire);
-    }
-    s.gate.fetch_and(~State::kCallerWaits, std::memory_order_acq_rel);
-  }
+  s.waitForHelpers();
   const State::Thrown thrown = std::exchange(s.thrown, State::Thrown::nothing);
   if (thrown == State::Thrown::badAlloc) throw std::bad_alloc();
   if (thrown == State::Thrown::other) throw std::runtime_error(s.message);

@@ -4,6 +4,7 @@
 
 #include <linux/futex.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <atomic>
@@ -12,10 +13,13 @@
 
 namespace warploom {
 
-// Sleeps while *word == expected. May return early; the caller checks its condition again.
-inline void futexWait(std::atomic<uint32_t>* word, uint32_t expected) {
+// Sleeps while *word == expected, at most for so many nanoseconds (below a second) where any are given. May return
+// early; the caller checks its condition again.
+inline void futexWait(std::atomic<uint32_t>* word, uint32_t expected, long nanoseconds = 0) {
   static_assert(sizeof(std::atomic<uint32_t>) == sizeof(uint32_t), "a futex is a plain 32-bit word");
-  syscall(SYS_futex, reinterpret_cast<uint32_t*>(word), FUTEX_WAIT_PRIVATE, expected, nullptr, nullptr, 0);
+  const timespec limit = {0, nanoseconds};
+  syscall(SYS_futex, reinterpret_cast<uint32_t*>(word), FUTEX_WAIT_PRIVATE, expected,
+          nanoseconds > 0 ? &limit : nullptr, nullptr, 0);
 }
 
 inline void futexWake(std::atomic<uint32_t>* word, int count = INT_MAX) {

@@ -1,5 +1,9 @@
-// The thread pool and the device around it: every chunk once, quick regions, cancellation, escaping exceptions, errors.
+// The thread pool and the device around it: every chunk once, quick regions, cancellation, escaping exceptions, errors,
+// and where threads are moved.
 #include "cpu/thread_pool.h"
+
+#include <dirent.h>
+#include <sched.h>
 
 #include <atomic>
 #include <chrono>
@@ -7,6 +11,8 @@
 #include <thread>
 
 #include "check.h"
+#include "engine/futex.h"
+#include "engine/thread_place.h"
 
 using namespace warploom;
 using namespace warploom::test;
@@ -83,6 +89,138 @@ TEST(exceptions_reach_the_caller) {
     }
     CHECK(caught);
   }
+}
+
+namespace {
+
+cpu_set_t allowed(pid_t thread) {
+  cpu_set_t set;
+  CPU_ZERO(&set);
+  CHECK(sched_getaffinity(thread, sizeof set, &set) == 0);
+  return set;
+}
+
+const cpu_set_t all = allowed(0);  // before any pool could have moved this thread
+
+// A thread that never sleeps, until this ends.
+class Busy {
+ public:
+  ~Busy() {
+    over_ = true;
+    thread_.join();
+  }
+
+ private:
+  std::atomic<bool> over_{false};
+  std::thread thread_{[this] {
+    while (!over_) {
+    }
+  }};
+};
+
+}  // namespace
+
+// The masks of processors are what counts: a system with one processor leaves nothing to choose, and nothing may
+// change.
+TEST(a_thread_is_moved_and_let_go_again) {
+  cpu_set_t now = allowed(0);
+  CHECK(CPU_EQUAL(&now, &all));
+  const bool several = CPU_COUNT(&all) > 1;
+  ThreadPlace place;
+  CHECK(place.timeRun() == -1);
+  std::atomic<pid_t> id{0};
+  std::atomic<bool> over{false};
+  std::atomic<int> processor{-1};
+  std::thread other([&] {
+    place.enter();
+    id = static_cast<pid_t>(syscall(SYS_gettid));
+    while (!over) processor = sched_getcpu();
+  });
+  while (id == 0) std::this_thread::yield();
+  // This thread stays where it is, so that "here" means something.
+  cpu_set_t mine;
+  CPU_ZERO(&mine);
+  const int here = sched_getcpu();
+  CPU_SET(static_cast<unsigned>(here), &mine);
+  CHECK(sched_setaffinity(0, sizeof mine, &mine) == 0);
+  const auto seenOn = [&] {
+    processor = -1;
+    while (processor == -1) std::this_thread::sleep_for(std::chrono::microseconds(100));
+    return processor.load();
+  };
+  for (int round = 0; round < 20; ++round) {
+    {
+      ThreadPlace::Moved moved(place, ThreadPlace::Side::elsewhere);
+      now = allowed(id);
+      CHECK(CPU_ISSET(static_cast<unsigned>(here), &now) == !several);
+      CHECK((seenOn() != here) == several);
+    }
+    now = allowed(id);
+    CHECK(CPU_EQUAL(&now, &all));
+    {
+      ThreadPlace::Moved moved(place, ThreadPlace::Side::here);
+      now = allowed(id);
+      CHECK(CPU_EQUAL(&now, &mine));
+      CHECK(seenOn() == here);
+    }
+    now = allowed(id);
+    CHECK(CPU_EQUAL(&now, &all));
+  }
+  const int64_t before = place.timeRun();
+  CHECK(before > 0);
+  while (place.timeRun() == before) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  over = true;
+  other.join();
+  CHECK(place.timeRun() == -1);
+  CHECK(sched_setaffinity(0, sizeof all, &all) == 0);
+}
+
+TEST(a_sleeping_thread_does_not_run) {
+  ThreadPlace place;
+  std::atomic<uint32_t> word{0};
+  std::thread other([&] {
+    place.enter();
+    place.note();
+    while (word == 0) futexWait(&word, 0);
+  });
+  int64_t seen = -1;
+  for (int64_t now; (now = place.timeRun()) == -1 || now != seen; seen = now) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  }
+  std::this_thread::sleep_for(std::chrono::milliseconds(5));
+  CHECK(place.timeRun() == seen);
+  word = 1;
+  futexWake(&word);
+  other.join();
+}
+
+TEST(no_thread_stays_bound_beside_busy_ones) {
+  Busy first, second;
+  cpu::ThreadPool pool(3);
+  std::atomic<int64_t> sum{0};
+  constexpr int regions = 3000;
+  for (int round = 0; round < regions; ++round) {
+    pool.run(
+        6, &sum,
+        [](void* data, int64_t chunk, int) {
+          for (volatile int i = 0; i < 2000; i = i + 1) {
+          }
+          static_cast<std::atomic<int64_t>*>(data)->fetch_add(chunk);
+        },
+        nullptr);
+  }
+  CHECK(sum.load() == regions * 15);
+  std::this_thread::sleep_for(std::chrono::milliseconds(5));  // a helper may be moving this thread still
+  int threads = 0;
+  DIR* const tasks = opendir("/proc/self/task");
+  while (const dirent* entry = readdir(tasks)) {
+    if (entry->d_name[0] == '.') continue;
+    const cpu_set_t set = allowed(std::atoi(entry->d_name));
+    CHECK(CPU_EQUAL(&set, &all));
+    ++threads;
+  }
+  closedir(tasks);
+  CHECK(threads >= 5);
 }
 
 TEST(device) {
