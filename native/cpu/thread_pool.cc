@@ -66,8 +66,38 @@ struct ThreadPool::State {
   std::atomic<bool> stopping{false};
   std::atomic<bool> resting{false};  // helpers park without spinning
 
-  alignas(64) std::atomic<int64_t> next{0};  // the next chunk nobody has claimed
-  int64_t chunks = 0;
+  // Chunks that nobody has claimed: the first in the low half, the end in the high one. Each lane has a share, of which
+  // it takes the first, and when it has none left it takes the last of another's. So a chunk of the same number stays
+  // on the same processor from region to region, and with it, as far as shapes agree, its part of the tensors: what
+  // another processor wrote last is several times as far away as this one's own, much more where they share no cache.
+  struct alignas(64) Share {
+    std::atomic<uint64_t> unclaimed{0};
+    void set(int64_t first, int64_t end) {
+      unclaimed.store(static_cast<uint64_t>(end) << 32 | static_cast<uint64_t>(first), std::memory_order_relaxed);
+    }
+    static int64_t first(uint64_t word) { return static_cast<int64_t>(word & 0xffffffff); }
+    static int64_t end(uint64_t word) { return static_cast<int64_t>(word >> 32); }
+
+    int64_t takeFirst() {
+      uint64_t now = unclaimed.load(std::memory_order_relaxed);
+      while (first(now) < end(now)) {
+        if (unclaimed.compare_exchange_weak(now, now + 1, std::memory_order_relaxed)) return first(now);
+      }
+      return -1;
+    }
+    int64_t takeLast() {
+      uint64_t now = unclaimed.load(std::memory_order_relaxed);
+      while (first(now) < end(now)) {
+        const uint64_t less = now - (uint64_t{1} << 32);
+        if (unclaimed.compare_exchange_weak(now, less, std::memory_order_relaxed)) return end(less);
+      }
+      return -1;
+    }
+  };
+  static constexpr int64_t kMaxChunks = INT32_MAX;  // at a time
+  std::unique_ptr<Share[]> shares;                  // of each lane
+  int lanes = 1;
+  int64_t base = 0;  // number of the first chunk
   void* data = nullptr;
   void (*fn)(void*, int64_t, int) = nullptr;
   const std::atomic<bool>* cancelled = nullptr;
@@ -80,7 +110,7 @@ struct ThreadPool::State {
   char message[256] = {};
 
   void note(Thrown what, const char* text) {
-    next.store(chunks, std::memory_order_relaxed);
+    for (int lane = 0; lane < lanes; ++lane) shares[lane].set(0, 0);
     std::lock_guard<std::mutex> lock(errorMutex);
     if (thrown != Thrown::nothing) return;
     thrown = what;
@@ -106,13 +136,20 @@ struct ThreadPool::State {
   std::unique_ptr<Helper[]> helpers;
   int started = 0;
 
+  // -1 when there is none left.
+  int64_t claim(int lane) {
+    int64_t chunk = shares[lane].takeFirst();
+    for (int other = 1; chunk < 0 && other < lanes; ++other) chunk = shares[(lane + other) % lanes].takeLast();
+    return chunk;
+  }
+
   void takeChunks(int lane) {
     for (;;) {
       if (cancelled != nullptr && cancelled->load(std::memory_order_relaxed)) return;
-      const int64_t chunk = next.fetch_add(1, std::memory_order_relaxed);
-      if (chunk >= chunks) return;
+      const int64_t chunk = claim(lane);
+      if (chunk < 0) return;
       try {
-        fn(data, chunk, lane);
+        fn(data, base + chunk, lane);
       } catch (const std::bad_alloc&) {
         return note(Thrown::badAlloc, "");
       } catch (const std::exception& error) {
@@ -190,6 +227,25 @@ struct ThreadPool::State {
     }
   }
 
+  void region(int64_t chunks) {
+    for (int64_t lane = 0; lane < lanes; ++lane) {
+      shares[lane].set((lane * chunks + lanes - 1) / lanes, ((lane + 1) * chunks + lanes - 1) / lanes);
+    }
+    gate.fetch_or(kOpen, std::memory_order_acq_rel);
+    if (resting.load(std::memory_order_relaxed)) resting.store(false, std::memory_order_relaxed);
+    epoch.fetch_add(1);
+    // Either a parking helper sees the new epoch, or this sees the helper: both sides are sequentially consistent.
+    if (parked.load() > 0) wake(static_cast<int>(std::min<int64_t>(chunks, lanes) - 1));
+
+    takeChunks(0);
+
+    gate.fetch_and(~kOpen, std::memory_order_acq_rel);
+    waitForHelpers();
+    const Thrown what = std::exchange(thrown, Thrown::nothing);
+    if (what == Thrown::badAlloc) throw std::bad_alloc();
+    if (what == Thrown::other) throw std::runtime_error(message);
+  }
+
   void join() {
     stopping.store(true);
     epoch.fetch_add(1);
@@ -199,6 +255,7 @@ struct ThreadPool::State {
 };
 
 ThreadPool::ThreadPool(int lanes) : lanes_(lanes < 1 ? 1 : lanes), state_(new State) {
+  state_->shares.reset(new State::Share[static_cast<std::size_t>(lanes_)]);
   state_->helpers.reset(new State::Helper[static_cast<std::size_t>(lanes_ - 1)]);
   for (int lane = 1; lane < lanes_; ++lane) {
     State::Helper& helper = state_->helpers[lane - 1];
@@ -233,24 +290,11 @@ void ThreadPool::run(int64_t chunks, void* data, void (*fn)(void*, int64_t, int)
     return;
   }
   s.caller.enter();
-  s.chunks = chunks;
+  s.lanes = lanes_;
   s.data = data;
   s.fn = fn;
   s.cancelled = cancelled;
-  s.next.store(0, std::memory_order_relaxed);
-  s.gate.fetch_or(State::kOpen, std::memory_order_acq_rel);
-  if (s.resting.load(std::memory_order_relaxed)) s.resting.store(false, std::memory_order_relaxed);
-  s.epoch.fetch_add(1);
-  // Either a parking helper sees the new epoch, or this sees the helper: both sides are sequentially consistent.
-  if (s.parked.load() > 0) s.wake(static_cast<int>(chunks - 1 < lanes_ - 1 ? chunks - 1 : lanes_ - 1));
-
-  s.takeChunks(0);
-
-  s.gate.fetch_and(~State::kOpen, std::memory_order_acq_rel);
-  s.waitForHelpers();
-  const State::Thrown thrown = std::exchange(s.thrown, State::Thrown::nothing);
-  if (thrown == State::Thrown::badAlloc) throw std::bad_alloc();
-  if (thrown == State::Thrown::other) throw std::runtime_error(s.message);
+  for (s.base = 0; s.base < chunks; s.base += State::kMaxChunks) s.region(std::min(State::kMaxChunks, chunks - s.base));
 }
 
 }  // namespace warploom::cpu
