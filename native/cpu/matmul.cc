@@ -10,134 +10,7 @@
 
 namespace {
 
-using gemm::ceilDiv;
-using gemm::kBlockK;
-using gemm::kTileCols;
-using gemm::maxOf;
-using gemm::minOf;
-using gemm::roundUp;
-
-// A unit of work is a block of y: its columns of b over one block of k (256 x 256 floats, 262 KB) stay in L2 while its
-// rows pass.
-constexpr int64_t kBlockPanels = 8;  // panels of rows: 96 x 256 floats of a
-constexpr int64_t kGroupPanels = 8;  // panels of columns
-// What one round of the shared path packs of b: 4 MB (float32).
-constexpr int64_t kRoundDepth = 16 * kBlockK;
-constexpr int64_t kRoundElements = int64_t{1} << 20;
-constexpr int64_t kPackPanels = 2;  // handed to a thread at a time
-constexpr int64_t kLeastUnits = 16;
-// Multiply-adds worth handing to another thread.
-constexpr int64_t kGrainWork = int64_t{1} << 16;
-// Rows a multiple of so many bytes apart share one set of the L1 cache, and evict each other.
-constexpr int64_t kAliasBytes = 4096;
-constexpr int64_t kLineBytes = 64;
-
-// One product per batch index, after folding and, for few columns, transposing: y^T = b^T a^T.
-struct Plan {
-  int64_t m, n, k;
-  int64_t ars, acs, brs, bcs;  // strides of a's rows and columns, of b's
-  int64_t ldy, ldp;
-  int64_t biasStride;
-  bool transposed;
-  int batchRank;
-  int64_t batchSizes[kMaxRank], aBatch[kMaxRank], bBatch[kMaxRank], yBatch[kMaxRank], preBatch[kMaxRank];
-  int64_t batches;
-  int64_t panels, panelRows, tallPanels;  // of rows: the first tallPanels have panelRows + 1, the others panelRows
-  int64_t blockPanels, groupCols;         // of a unit
-  int64_t rowBlocks, colGroups;
-  bool packA;                                 // copy a panel of a before use
-  enum class B { direct, packed, shared } b;  // in place; packed by each unit for itself; packed once for all
-  int64_t panelRow(int64_t panel) const { return panel * panelRows + minOf(panel, tallPanels); }
-};
-
-template <class T>
-Plan makePlan(const MatmulArgs& args) {
-  Plan p = {};
-  const int rank = args.y.rank;
-  p.m = args.y.sizes[rank - 2];
-  p.n = args.y.sizes[rank - 1];
-  p.k = args.a.sizes[rank - 1];
-  p.ars = args.a.strides[rank - 2];
-  p.acs = args.a.strides[rank - 1];
-  p.brs = args.b.strides[rank - 2];
-  p.bcs = args.b.strides[rank - 1];
-  p.ldy = args.y.strides[rank - 2];
-  const bool pre = args.pre.present();
-  p.ldp = pre ? args.pre.strides[rank - 2] : p.ldy;
-  p.biasStride = args.bias.present() && args.bias.rank > 0 ? args.bias.strides[args.bias.rank - 1] : 0;
-  // Size-1 batch dims vanish; dims that share b and run on as rows of a and y (a linear layer on [B, T, C]) become
-  // rows.
-  int folded = rank - 2;
-  while (folded > 0) {
-    const int d = folded - 1;
-    const int64_t size = args.y.sizes[d];
-    if (size != 1) {
-      const bool rows = args.b.strides[d] == 0 && (p.m == 1 || args.a.strides[d] == p.m * p.ars) &&
-                        (p.m == 1 || args.y.strides[d] == p.m * p.ldy) &&
-                        (!pre || p.m == 1 || args.pre.strides[d] == p.m * p.ldp);
-      if (!rows) break;
-      if (p.m == 1) {
-        p.ars = args.a.strides[d];
-        p.ldy = args.y.strides[d];
-        if (pre) p.ldp = args.pre.strides[d];
-      }
-      p.m *= size;
-    }
-    folded = d;
-  }
-  p.batches = 1;
-  for (int d = 0; d < folded; ++d) {
-    if (args.y.sizes[d] == 1) continue;
-    const int at = p.batchRank++;
-    p.batchSizes[at] = args.y.sizes[d];
-    p.aBatch[at] = args.a.strides[d];
-    p.bBatch[at] = args.b.strides[d];
-    p.yBatch[at] = args.y.strides[d];
-    p.preBatch[at] = pre ? args.pre.strides[d] : 0;
-    p.batches *= args.y.sizes[d];
-  }
-  p.transposed = p.n < kLanes<T> && p.m > p.n;
-  if (p.transposed) {
-    gemm::exchangeValues(p.m, p.n);
-    gemm::exchangeValues(p.ars, p.bcs);
-    gemm::exchangeValues(p.acs, p.brs);
-  }
-  constexpr int64_t bytes = sizeof(T);
-  p.panels = maxOf(1, ceilDiv(p.m, gemm::kMaxRows));
-  p.panelRows = p.m / p.panels;
-  p.tallPanels = p.m % p.panels;
-  p.blockPanels = minOf(p.panels, kBlockPanels);
-  // In place where that does no harm.
-  p.packA = p.acs == 1 ? p.m > 8 && p.n > kTileCols<T> && p.ars * bytes % kAliasBytes == 0 : p.ars != 1;
-  // Wide units copy a less often; narrow ones leave L2 to b.
-  const int64_t widest = (p.packA ? 2 : 1) * kGroupPanels * kTileCols<T>;
-  p.groupCols = minOf(roundUp(maxOf(p.n, 1), kTileCols<T>), widest);
-  // Halved, the longer side first, until a small y makes enough units, but no unit too small to hand over. Where every
-  // row of b is another page, a narrow unit would wait for addresses.
-  const int64_t enough = p.bcs == 1 && p.brs * bytes >= kAliasBytes ? kLeastUnits / 2 : kLeastUnits;
-  const int64_t leastCols = p.m == 1 ? gemm::kWideCols<T> : kTileCols<T>;
-  while (ceilDiv(p.panels, p.blockPanels) * ceilDiv(p.n, p.groupCols) * p.batches < enough) {
-    const int64_t rows = p.blockPanels * gemm::kMaxRows;
-    if (rows * p.groupCols * p.k <= kGrainWork) break;
-    const bool byRows = p.blockPanels > (p.packA ? 4 : 1) && (p.packA || rows > p.groupCols);
-    if (!byRows && p.groupCols > leastCols) {
-      p.groupCols = ceilDiv(p.groupCols / kTileCols<T>, 2) * kTileCols<T>;
-    } else if (p.blockPanels > 1) {
-      p.blockPanels = ceilDiv(p.blockPanels, 2);
-    } else {
-      break;
-    }
-  }
-  p.rowBlocks = ceilDiv(p.panels, p.blockPanels);
-  p.blockPanels = ceilDiv(p.panels, p.rowBlocks);
-  p.colGroups = ceilDiv(p.n, p.groupCols);
-  if (p.bcs == 1) {
-    p.b = Plan::B::direct;
-  } else {
-    p.b = p.rowBlocks > 1 && p.m * p.n * maxOf(p.k, 1) >= kLeastUnits * kGrainWork ? Plan::B::shared : Plan::B::packed;
-  }
-  return p;
-}
+#include "cpu/matmul_plan.h"
 
 template <class T>
 struct Operands {
@@ -268,7 +141,6 @@ void multiplyBlock(const Plan& p, const Operands<T>& o, const MatmulArgs& args, 
   t.aRow = a.rowStride * bytes;
   t.aStep = a.step * bytes;
   const T* const packed = u.packed ? u.packed + (k0 - u.kBegin) / kBlockK * u.packedStep : nullptr;
-  // Beside the last panels of b, a's rows of the next block of k come into L2, a few lines of each row a panel.
   const bool fetchA = !ends && p.acs == 1;
   constexpr int64_t fetchPanels = 4, fetchStep = kBlockK / fetchPanels;
   int64_t cols = 0;
@@ -293,36 +165,43 @@ void multiplyBlock(const Plan& p, const Operands<T>& o, const MatmulArgs& args, 
         t.b = lane.b;
       }
     }
-    // Where b comes from next, a line of each k beside each panel of a.
-    const T* next = packed ? t.b + whole * t.depth : source + cols * p.bcs;
+    // Where b comes from next: the next panel, or the first of the next block of k.
+    const T* next = packed ? t.b + whole * t.depth : t.b + cols;
     if (left == cols) next = packed ? packed + u.packedStep : o.b + (k0 + kBlockK) * p.brs + u.col * p.bcs;
-    t.ahead.stepBytes = (packed ? lanes : p.brs) * bytes;
+    t.ahead.distance = (next - t.b) * bytes;
     const bool inPlace = whole == cols && !p.transposed;
-    for (int64_t i = u.panel; i < u.panelEnd; ++i) {
+    // Tiles one below the other go in one call, up to a change of height; those that pass through `tile` one by one.
+    const bool single = !inPlace && (addY || ends);
+    int64_t run = 1;
+    for (int64_t i = u.panel; i < u.panelEnd; i += run) {
+      if (!single) run = (i < p.tallPanels ? minOf(p.tallPanels, u.panelEnd) : u.panelEnd) - i;
       const int64_t row = p.panelRow(i);
       const int64_t rows = p.panelRow(i + 1) - row;
       T* const sums = lane.sums + (j - u.col) * allRows + (row - firstRow) * whole;
       T* const y = o.y + row * p.ldy + j;
       if (addY && !inPlace) loadTile(p, o, tile, whole, row, rows, j, cols);
+      t.tiles = run;
       t.a = a.a + (row - firstRow) * a.rowStride;
       t.base = !begins ? sums : !addY ? nullptr : inPlace ? y : tile;
       t.ldBase = begins && inPlace ? p.ldy : whole;
-      t.y = !ends ? sums : inPlace && plain ? y : tile;
-      t.ldy = ends && inPlace && plain ? p.ldy : whole;
+      t.y = !ends ? sums : inPlace ? y : tile;
+      t.ldy = ends && inPlace ? p.ldy : whole;
+      // Beside the last panels of b, a's rows of the next block of k; where y is written, its lines.
       if (fetchA && panelsLeft < fetchPanels) {
-        const T* from = o.a + row * p.ars + (k0 + kBlockK + panelsLeft * fetchStep) * p.acs;
-        for (int64_t r = 0; r < rows; ++r, from += p.ars) {
-          for (int64_t l = 0; l < fetchStep; l += lanes) __builtin_prefetch(from + l, 0, 2);
-        }
-      }
-      t.ahead.at = reinterpret_cast<const char*>(next);
-      next += packed ? t.depth * lanes : lanes;
-      // y's own lines, which nobody may have touched for long: they arrive while the sums are formed.
-      for (int64_t r = 0; ends && inPlace && r < rows; ++r) {
-        for (int64_t l = 0; l < cols; l += lanes) __builtin_prefetch(y + r * p.ldy + l, 1, 3);
+        t.ahead.line =
+            reinterpret_cast<const char*>(o.a + row * p.ars + (k0 + kBlockK + panelsLeft * fetchStep) * p.acs);
+        t.ahead.lineBytes = p.ars * bytes;
+      } else {
+        t.ahead.line = reinterpret_cast<const char*>(t.y);
+        t.ahead.lineBytes = t.ldy * bytes;
       }
       gemm::chooseProductKernel<T>(static_cast<int>(rows), static_cast<int>(whole / lanes))(t);
-      if (t.y == tile) finishTile(p, o, args, tile, whole, row, rows, j, cols, last);
+      t.ahead.distance += run * gemm::kLineBytes;
+      if (t.y == tile) {
+        finishTile(p, o, args, tile, whole, row, rows, j, cols, last);
+      } else if (ends && !plain) {
+        finishTile(p, o, args, y, p.ldy, row, run * rows, j, cols, last);
+      }
     }
   }
 }

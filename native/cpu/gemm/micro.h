@@ -9,6 +9,7 @@ namespace gemm {
 
 constexpr int64_t kChain = 64;
 constexpr int64_t kBlockK = 256;  // a multiple of kChain
+constexpr int64_t kLineBytes = 64;
 
 // Tile shapes: kMaxRows x (kVectors vectors) accumulators leave registers for the vectors of b and one broadcast.
 #if WL_ISA_LEVEL == 2
@@ -70,19 +71,34 @@ WL_INLINE void storePart(T* p, VectorOf<T> v, int64_t n) {
   vstorePartial<T>(p, v, static_cast<int>(minOf(n, kLanes<T>)));
 }
 
-// Where row k of b begins. Strided: a packed panel, or a matrix used in place. Offset: a convolution's taps.
+// The compiler would rather compute again at each chain where a pointer stands, and keep it in memory between.
+template <class P>
+WL_INLINE void keepInRegister(P& pointer) {
+  asm("" : "+r"(pointer));
+}
+
+// The rows of b, one for each k. Strided: a packed panel, or a matrix used in place. Offset: a convolution's taps.
 struct StridedRows {
   int64_t ld;
   template <class T>
-  const T* row(const T* b, int64_t k) const {
-    return b + k * ld;
+  WL_INLINE const T* row(const T* b) const {
+    return b;
+  }
+  template <class T>
+  WL_INLINE void next(const T*& b) {
+    b += ld;
+    keepInRegister(b);
   }
 };
 struct OffsetRows {
   const int64_t* offsets;
   template <class T>
-  const T* row(const T* b, int64_t k) const {
-    return b + offsets[k];
+  WL_INLINE const T* row(const T* b) const {
+    return b + *offsets;
+  }
+  template <class T>
+  WL_INLINE void next(const T*&) {
+    ++offsets;
   }
 };
 
@@ -125,20 +141,32 @@ struct StridedColumns {
   WL_INLINE const T* at(int i) const { return reinterpret_cast<const T*>(starts[i / 3] + (i % 3) * rowBytes); }
   WL_INLINE void next() {
 #pragma GCC unroll 8
-    for (int g = 0; g < (ROWS + 2) / 3; ++g) starts[g] += stepBytes;
+    for (int g = 0; g < (ROWS + 2) / 3; ++g) {
+      starts[g] += stepBytes;
+      keepInRegister(starts[g]);
+    }
   }
 };
 
-// What is fetched beside the work, one line for each k: nothing, or what comes next.
+// What is fetched into L2 beside the work: nothing, or what comes next. A line for each k, `distance` bytes from the
+// row of b in use, and at the start of each chain the next line of as many rows as the tile has: more at once would
+// fill the queue of misses and hold up the tile's own.
 struct FetchNothing {
-  WL_INLINE void next() {}
+  WL_INLINE void besideRow(const void*) {}
+  template <int ROWS>
+  WL_INLINE void besideChain() {}
 };
 struct FetchAhead {
-  const char* at;
-  int64_t stepBytes;
-  WL_INLINE void next() {
-    __builtin_prefetch(at, 0, 2);  // into L2
-    at += stepBytes;
+  int64_t distance;
+  const char* line;
+  int64_t lineBytes;  // from row to row
+  WL_INLINE void besideRow(const void* row) { __builtin_prefetch(static_cast<const char*>(row) + distance, 0, 2); }
+  template <int ROWS>
+  WL_INLINE void besideChain() {
+    const char* at = line;
+#pragma GCC unroll 16
+    for (int i = 0; i < ROWS; ++i, at += lineBytes) __builtin_prefetch(at, 0, 2);
+    line += kLineBytes;
   }
 };
 
@@ -149,7 +177,8 @@ WL_INLINE void multiplyTile(int64_t depth, Columns a, const T* b, Rows rows, T* 
                             T* y, int64_t ldy, Ahead ahead) {
   using V = VectorOf<T>;
   constexpr int lanes = kLanes<T>;
-  int64_t k = 0;
+  int64_t left = depth;
+  bool first = true;
   for (;;) {
     V acc[ROWS][VECTORS];
 #pragma GCC unroll 16
@@ -157,10 +186,11 @@ WL_INLINE void multiplyTile(int64_t depth, Columns a, const T* b, Rows rows, T* 
 #pragma GCC unroll 8
       for (int j = 0; j < VECTORS; ++j) acc[i][j] = V{};
     }
-    const int64_t end = minOf(depth, k + kChain);
-    const bool first = k == 0;
-    for (; k < end; ++k) {
-      const T* row = rows.row(b, k);
+    ahead.template besideChain<ROWS>();
+    int64_t steps = minOf(left, kChain);
+    left -= steps;
+    for (; steps > 0; --steps) {
+      const T* const row = rows.row(b);
       V bv[VECTORS];
 #pragma GCC unroll 8
       for (int j = 0; j < VECTORS; ++j) bv[j] = vload(row + j * lanes);
@@ -170,8 +200,9 @@ WL_INLINE void multiplyTile(int64_t depth, Columns a, const T* b, Rows rows, T* 
 #pragma GCC unroll 8
         for (int j = 0; j < VECTORS; ++j) acc[i][j] = addProduct(at, bv[j], acc[i][j]);
       }
+      ahead.besideRow(row);
       a.next();
-      ahead.next();
+      rows.next(b);
     }
     if (!first) {
 #pragma GCC unroll 16
@@ -180,7 +211,8 @@ WL_INLINE void multiplyTile(int64_t depth, Columns a, const T* b, Rows rows, T* 
         for (int j = 0; j < VECTORS; ++j) acc[i][j] = vload(partial + (i * VECTORS + j) * lanes) + acc[i][j];
       }
     }
-    if (k >= depth) {
+    first = false;
+    if (left == 0) {
       if (base) {
 #pragma GCC unroll 16
         for (int i = 0; i < ROWS; ++i, base += ldBase) {
@@ -210,12 +242,12 @@ void tileKernel(int64_t depth, const T* a, const T* b, Rows rows, T* tile) {
                                  tile, VECTORS * kLanes<T>, FetchNothing{});
 }
 
-// One tile of a product of matrices that are used in place. Rows of a are aRow bytes apart, its columns aStep bytes;
-// rows of b, base and y ldb, ldBase and ldy elements. y = base + a b over one block of k; base may be null, or y. All
-// hold whole vectors.
+// Tiles one below the other, of a product of matrices that are used in place. Rows of a are aRow bytes apart, its
+// columns aStep bytes; rows of b, base and y ldb, ldBase and ldy elements. y = base + a b over one block of k; base may
+// be null, or y. All hold whole vectors. What is fetched moves on from tile to tile, by a line of b's rows.
 template <class T>
 struct TileOperands {
-  int64_t depth;
+  int64_t depth, tiles;
   const T* a;
   int64_t aRow, aStep;
   const T* b;
@@ -226,11 +258,24 @@ struct TileOperands {
   int64_t ldy;
   FetchAhead ahead;
 };
+// The tiles in one call: what a call for each would store (arguments, saved registers) stands in the store queue behind
+// the tile's own results, and the next tile would begin only when those are done.
 template <class T, int ROWS, int VECTORS>
 void productKernel(const TileOperands<T>& t) {
   alignas(64) T partial[ROWS * VECTORS * kLanes<T>];
-  multiplyTile<T, ROWS, VECTORS>(t.depth, StridedColumns<T, ROWS>(t.a, t.aRow, t.aStep), t.b, StridedRows{t.ldb},
-                                 partial, t.base, t.ldBase, t.y, t.ldy, t.ahead);
+  const T* a = t.a;
+  const T* base = t.base;
+  T* y = t.y;
+  FetchAhead ahead = t.ahead;
+  for (int64_t tile = 0; tile < t.tiles; ++tile) {
+    multiplyTile<T, ROWS, VECTORS>(t.depth, StridedColumns<T, ROWS>(a, t.aRow, t.aStep), t.b, StridedRows{t.ldb},
+                                   partial, base, t.ldBase, y, t.ldy, ahead);
+    a = reinterpret_cast<const T*>(reinterpret_cast<const char*>(a) + ROWS * t.aRow);
+    if (base) base += ROWS * t.ldBase;
+    y += ROWS * t.ldy;
+    ahead.distance += kLineBytes;
+    ahead.line += ROWS * ahead.lineBytes;
+  }
 }
 
 template <class T, class Rows>
