@@ -67,12 +67,19 @@ function smallestLimit(): number {
 /** Bytes that the last collection left in use. */
 let afterCollection = 0;
 
-/** Has garbage collected, and waits for the turns of the event loop that release it, when unscoped tensors have piled up. */
-export async function yieldUnderPressure(): Promise<void> {
+/**
+ * Has garbage collected when unscoped tensors have piled up, and gives what to wait for: the turns of the event loop that release
+ * it. Else nothing, so that a read costs no further promise.
+ */
+export function yieldUnderPressure(): Promise<void> | undefined {
   const before = unscopedUsage();
   if (before < afterCollection) afterCollection = before;
   // Many live tensors are no garbage: the more there are, the rarer the search.
-  if (before - afterCollection < Math.max(yieldThreshold, afterCollection / 4)) return;
+  if (before - afterCollection < Math.max(yieldThreshold, afterCollection / 4)) return undefined;
+  return collectAndYield(before);
+}
+
+async function collectAndYield(before: number): Promise<void> {
   collectGarbage();
   for (let turn = 0; turn < 3 && unscopedUsage() === before; turn++) {
     await new Promise<void>((resolve) => setImmediate(resolve));

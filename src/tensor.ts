@@ -358,7 +358,8 @@ export class Tensor implements View {
     } catch (reason) {
       throw fromRejection(reason, 'ready');
     }
-    await yieldUnderPressure();
+    const turns = yieldUnderPressure();
+    if (turns !== undefined) await turns;
   }
 
   /** The values as nested arrays. Blocks until they are there. */
@@ -430,7 +431,8 @@ export class Tensor implements View {
     } catch (reason) {
       throw fromRejection(reason, op);
     }
-    await yieldUnderPressure();
+    const turns = yieldUnderPressure();
+    if (turns !== undefined) await turns;
     return buffer;
   }
 
