@@ -64,7 +64,7 @@ export interface NativeAddon {
   transfer(source: number, byteOffset: number, target: number): number;
   /**
    * Copies bytes out of a storage once all work queued so far is done. Rejects with the error of the work behind them, or with an
-   * index error of any work. Undefined when the bytes are there at once: where the last read came within 20 microseconds, this one
+   * index error of any work. Undefined when the bytes are there at once: where the last read came within 40 microseconds, this one
    * waits as long for its own, unless the event loop has not turned for a millisecond.
    */
   read(handle: number, byteOffset: number, target: ArrayBuffer): Promise<void> | undefined;

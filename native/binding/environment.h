@@ -90,7 +90,7 @@ class Environment {
   // Promise plumbing. expectsSoon: whether the next read is worth a moment's wait here, which spares both threads the
   // way through the event loop. The last one tells: it must have come within that moment. And the loop must have turned
   // lately, since code that awaits one read after the other would otherwise keep it from timers and other events.
-  static constexpr auto kMoment = std::chrono::microseconds(20);
+  static constexpr auto kMoment = std::chrono::microseconds(40);
   static constexpr auto kTurn = std::chrono::milliseconds(1);
   bool expectsSoon(Clock::time_point now) const { return lastWait_ <= kMoment && now - lastTurn_ < kTurn; }
   void noteWait(const PromiseCompletion& completion) { lastWait_ = completion.arrived - completion.issued; }
