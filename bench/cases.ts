@@ -29,6 +29,8 @@ export interface Row {
   /** of the peak: the best rates, of float32 fma in 1e9 operations a second and of memory in 1e9 bytes a second */
   gflops?: number;
   gbytes?: number;
+  /** of the peak on several threads: nanoseconds of a cache line from one processor to another and back */
+  trip_ns?: number;
 }
 
 /** A row without times. */

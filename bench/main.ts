@@ -48,10 +48,11 @@ for (const threads of counts) {
 }
 
 console.log(`${cpus()[0]?.model ?? 'an unknown CPU'}, ${cpus().length} processors`);
-for (const [threads, { gflops, gbytes }] of machines)
-  console.log(
-    `${threads} thread${threads === 1 ? '' : 's'}: ${gflops.toFixed(0)} GFLOP/s of float32 fma, ${gbytes.toFixed(1)} GB/s`,
-  );
+for (const [threads, { gflops, gbytes, trip_ns }] of machines) {
+  const rates = `${gflops.toFixed(0)} GFLOP/s of float32 fma, ${gbytes.toFixed(1)} GB/s`;
+  const trip = trip_ns === undefined ? '' : `, ${trip_ns} ns for a cache line from one processor to another and back`;
+  console.log(`${threads} thread${threads === 1 ? '' : 's'}: ${rates}${trip}`);
+}
 const memory = rows.flatMap(({ peer, case: name, threads, peak_mb }) =>
   peak_mb === undefined
     ? []

@@ -6,6 +6,8 @@ export interface Machine {
   gflops: number;
   /** 1e9 bytes a second to and from memory */
   gbytes: number;
+  /** nanoseconds of a cache line from the first processor to the second and back; of more than one thread only */
+  trip_ns?: number;
 }
 
 const duration = (ms: number): string => (ms < 0.1 ? `${(ms * 1000).toFixed(2)} us` : `${ms.toFixed(2)} ms`);
