@@ -13,6 +13,7 @@ using gemm::roundUp;
 // rows pass.
 constexpr int64_t kBlockPanels = 8;  // panels of rows: 96 x 256 floats of a
 constexpr int64_t kGroupPanels = 8;  // panels of columns
+constexpr int64_t kAllRows = 192;    // rows whose part of a, 256 of k, takes a fifth of L2
 // What one round of the shared path packs of b: 4 MB (float32).
 constexpr int64_t kRoundDepth = 16 * kBlockK;
 constexpr int64_t kRoundElements = int64_t{1} << 20;
@@ -97,27 +98,34 @@ Plan makePlan(const MatmulArgs& args) {
   p.panels = maxOf(1, ceilDiv(p.m, gemm::kMaxRows));
   p.panelRows = p.m / p.panels;
   p.tallPanels = p.m % p.panels;
-  p.blockPanels = minOf(p.panels, kBlockPanels);
+  // A b that must be copied, for few rows: units of all rows copy their panels alone, each once, and use them at once.
+  const bool allRows = p.bcs != 1 && p.m <= kAllRows;
+  p.blockPanels = allRows ? p.panels : minOf(p.panels, kBlockPanels);
   // In place where that does no harm.
   p.packA = p.acs == 1 ? p.m > 8 && p.n > kTileCols<T> && p.ars * bytes % kAliasBytes == 0 : p.ars != 1;
   // Wide units copy a less often; narrow ones leave L2 to b.
   const int64_t widest = (p.packA ? 2 : 1) * kGroupPanels * kTileCols<T>;
-  p.groupCols = minOf(roundUp(maxOf(p.n, 1), kTileCols<T>), widest);
+  const int64_t leastCols = p.m == 1 ? gemm::kWideCols<T> : kTileCols<T>;
+  // Groups of about one size: 384 columns are 192 + 192, not 256 + 128.
+  const auto groupsOf = [&](int64_t cols) {
+    p.groupCols = roundUp(ceilDiv(maxOf(p.n, 1), ceilDiv(maxOf(p.n, 1), cols)), leastCols);
+  };
+  groupsOf(widest);
   // Halved until there are enough units: columns first, because tiles one below the other are one call. A few units may
   // be small, so that a small product has any for a second thread; many, for an even end, only where each is large.
   // Where every row of b is another page, a narrow unit would wait for addresses.
   const bool manyPages = p.bcs == 1 && p.brs * bytes >= kAliasBytes;
-  const int64_t leastCols = p.m == 1 ? gemm::kWideCols<T> : kTileCols<T>;
+  const bool wide = p.packA || p.acs != 1 || allRows;
+  const int64_t enough = manyPages ? kLeastUnits / 2 : wide ? kLeastUnits : 3 * kLeastUnits;
   for (;;) {
     const int64_t units = ceilDiv(p.panels, p.blockPanels) * ceilDiv(p.n, p.groupCols) * p.batches;
     const int64_t least = units < 4 ? kGrainWork : units < kLeastUnits ? 4 * kGrainWork : 16 * kGrainWork;
-    const int64_t enough = manyPages ? kLeastUnits / 2 : p.packA || p.acs != 1 ? kLeastUnits : 3 * kLeastUnits;
     const int64_t work = p.blockPanels * gemm::kMaxRows * minOf(p.groupCols, p.n) * p.k;
     if (units >= enough || work < 2 * least) break;
-    const bool byRows = p.blockPanels > 4 && (p.packA || p.groupCols <= 2 * leastCols);
+    const bool byRows = p.blockPanels > 4 && !allRows && (p.packA || p.groupCols <= 2 * leastCols);
     if (!byRows && p.groupCols > leastCols) {
-      p.groupCols = ceilDiv(p.groupCols / kTileCols<T>, 2) * kTileCols<T>;
-    } else if (p.blockPanels > 1) {
+      groupsOf(ceilDiv(p.groupCols / leastCols, 2) * leastCols);
+    } else if (p.blockPanels > 1 && !(allRows && units >= kLeastUnits / 2)) {
       p.blockPanels = ceilDiv(p.blockPanels, 2);
     } else {
       break;
