@@ -53,14 +53,30 @@ std::vector<Shape> allShapes() {
   return all;
 }
 
+// Numbers at an address as tensors have it: a multiple of 64 bytes.
+class Numbers {
+ public:
+  explicit Numbers(int64_t count)
+      : count_(count),
+        at_(static_cast<float*>(
+                std::aligned_alloc(64, (static_cast<std::size_t>(count) * sizeof(float) + 63) / 64 * 64)),
+            std::free) {
+    std::fill(begin(), end(), 0.0f);
+  }
+  float* data() const { return at_.get(); }
+  float* begin() const { return at_.get(); }
+  float* end() const { return at_.get() + count_; }
+
+ private:
+  int64_t count_;
+  std::unique_ptr<float, void (*)(void*)> at_;
+};
+
 struct Matrices {
-  std::vector<float> a, b, y;
-  explicit Matrices(const Shape& s)
-      : a(static_cast<std::size_t>(s.m * s.k)),
-        b(static_cast<std::size_t>(s.k * s.n)),
-        y(static_cast<std::size_t>(s.m * s.n)) {
+  Numbers a, b, y;
+  explicit Matrices(const Shape& s) : a(s.m * s.k), b(s.k * s.n), y(s.m * s.n) {
     uint32_t state = 1;
-    for (std::vector<float>* v : {&a, &b}) {
+    for (Numbers* v : {&a, &b}) {
       for (float& x : *v) {
         state = state * 1664525u + 1013904223u;
         x = static_cast<float>(state >> 8) / static_cast<float>(1 << 24) - 0.5f;
