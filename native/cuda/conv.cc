@@ -1,5 +1,5 @@
 // 2-D convolution and its gradients: a kernel is chosen by shape, and where several blocks share a sum, a second launch
-// adds what they found. An activation and the gradient of a bias are launches of their own.
+// adds what they found. The gradient of a bias is a launch of its own.
 #include <algorithm>
 
 #include "cuda/conv_plan.h"
@@ -35,14 +35,14 @@ void runSimple(CudaContext& context, const ConvChoice& choice, const char* narro
 }
 
 void combine(CudaContext& context, const ConvChoice& choice, void* y, const void* bias, int64_t n, int64_t plane,
-             int64_t channels) {
+             int64_t channels, bool clamps) {
   const void* partials = context.scratch();
   context.launch("conv", "conv_f32_combine", line(ceilDiv(n, kThreads)), line(kThreads), 0, partials, y, bias, n,
-                 static_cast<int>(choice.shares), plane, channels);
+                 static_cast<int>(choice.shares), plane, channels, static_cast<int>(clamps));
 }
 
 void runTiles(CudaContext& context, const ConvShape& s, const ConvChoice& choice, bool backward, const View& source,
-              const View& w, const View* bias, const View& y) {
+              const View& w, const View* bias, const View& y, bool clamps) {
   float* partials = choice.shares > 1 ? static_cast<float*>(context.scratch()) : nullptr;
   ConvArgs args = convArgs(s, choice, backward, isAligned(partials != nullptr ? partials : y.data, 16));
   args.source = source.as<float>();
@@ -50,8 +50,9 @@ void runTiles(CudaContext& context, const ConvShape& s, const ConvChoice& choice
   args.bias = bias != nullptr && bias->present() ? bias->as<float>() : nullptr;
   args.y = y.as<float>();
   args.partials = partials;
+  args.relu = clamps;
   context.launch(choice.family, choice.entry, line(choice.blocks), line(choice.threads), 0, args);
-  if (choice.shares > 1) combine(context, choice, args.y, args.bias, y.numel(), s.h.out * s.w.out, y.sizes[1]);
+  if (choice.shares > 1) combine(context, choice, args.y, args.bias, y.numel(), s.h.out * s.w.out, y.sizes[1], clamps);
 }
 
 // dbias [O] of g [N, O, OH, OW].
@@ -81,17 +82,11 @@ void conv2d(const Conv2dArgs& args, CudaContext& context) {
   if (n == 0) return;
   const ConvShape shape = shapeOf(args);
   const ConvChoice choice = chooseConv(shape, false);
-  if (choice.entry != nullptr) {
-    runTiles(context, shape, choice, false, args.x, args.w, &args.bias, args.y);
-  } else {
-    runSimple(context, choice, "conv2d_f32_simple_32", "conv2d_f32_simple_64", n, args);
+  if (choice.entry == nullptr) {
+    return runSimple(context, choice, "conv2d_f32_simple_32", "conv2d_f32_simple_64", n, args);
   }
-  if (args.activation == static_cast<int64_t>(Activation::relu)) {
-    UnaryArgs inPlace = {};
-    static_cast<View&>(inPlace.x) = args.y;
-    inPlace.y = args.y;
-    relu(inPlace, context);
-  }
+  runTiles(context, shape, choice, false, args.x, args.w, &args.bias, args.y,
+           args.activation == static_cast<int64_t>(Activation::relu));
 }
 int64_t conv2dScratch(const Conv2dArgs& args) {
   return args.y.numel() == 0 ? 0 : chooseConv(shapeOf(args), false).partialBytes;
@@ -102,7 +97,7 @@ void conv2dBackwardInput(const Conv2dBackwardInputArgs& args, CudaContext& conte
   if (n == 0) return;
   const ConvShape shape = shapeOf(args);
   const ConvChoice choice = chooseConv(shape, true);
-  if (choice.entry != nullptr) return runTiles(context, shape, choice, true, args.g, args.w, nullptr, args.dx);
+  if (choice.entry != nullptr) return runTiles(context, shape, choice, true, args.g, args.w, nullptr, args.dx, false);
   runSimple(context, choice, "conv2d_backward_input_f32_simple_32", "conv2d_backward_input_f32_simple_64", n, args);
 }
 int64_t conv2dBackwardInputScratch(const Conv2dBackwardInputArgs& args) {
@@ -126,7 +121,7 @@ void conv2dBackwardWeight(const Conv2dBackwardWeightArgs& args, CudaContext& con
   to.dw = args.dw.as<float>();
   to.partials = partials;
   context.launch(choice.family, choice.entry, line(choice.blocks), line(choice.threads), 0, to);
-  if (choice.shares > 1) combine(context, choice, args.dw.data, nullptr, n, 1, 1);
+  if (choice.shares > 1) combine(context, choice, args.dw.data, nullptr, n, 1, 1, false);
 }
 int64_t conv2dBackwardWeightScratch(const Conv2dBackwardWeightArgs& args) {
   // One after the other, the two sums use the same memory.

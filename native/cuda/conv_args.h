@@ -41,6 +41,7 @@ struct ConvArgs {
   int32_t channels, outputs;  // of a group
   int32_t segments, shares;   // a block sums so many segments of k; so many blocks share the sums of a tile
   int32_t vectorStore;        // every fourth element of a plane of y is at a multiple of 16 bytes
+  int32_t relu;               // of the sum and its bias
 };
 
 // dw[o, c, i, j] = sum over (n, r, q) of g[n, o, r, q] x[n, c, r strideH - padH + i dilationH, ...].

@@ -49,7 +49,8 @@ __device__ inline void convTile(const ConvArgs& args) {
                             args.w.phases,
                             args.outputs,
                             correlation,
-                            args.vectorStore != 0};
+                            args.vectorStore != 0,
+                            args.relu != 0 && args.partials == nullptr};
   const int64_t length = segmentOf(correlation.depth), begin = share * args.segments * length;
   if (begin >= correlation.depth) {
     // Adding -0 changes nothing.
@@ -92,15 +93,17 @@ WL_CONV(Tile128x32, 128x32)
 WL_CONV(Tile128x16, 128x16)
 WL_CONV(Tile128x4, 128x4)
 
-// y [n] = sums of partials [shares, n] in order, then the bias of channel (i / plane) % channels, where there is one.
+// y [n] = sums of partials [shares, n] in order, then the bias of channel (i / plane) % channels, where there is one,
+// and relu where that is asked for.
 extern "C" __global__ void __launch_bounds__(kCombineThreads)
     conv_f32_combine(const float* partials, float* y, const float* bias, int64_t n, int shares, int64_t plane,
-                     int64_t channels) {
+                     int64_t channels, int clamps) {
   const int64_t i = static_cast<int64_t>(blockIdx.x) * kCombineThreads + threadIdx.x;
   if (i >= n) return;
   float sum = -0.0f;
   const float* partial = partials + i;
 #pragma unroll 4
   for (int s = 0; s < shares; ++s, partial += n) sum += *partial;
-  y[i] = bias != nullptr ? sum + bias[i / plane % channels] : sum;
+  if (bias != nullptr) sum += bias[i / plane % channels];
+  y[i] = clamps != 0 ? relu(sum) : sum;
 }

@@ -6,6 +6,7 @@
 // in 32 or 64 bits. Neighbouring threads own neighbours in the innermost dim.
 #include "cuda/gemm_args.h"
 #include "cuda/kernels/common.cuh"
+#include "cuda/kernels/math.cuh"
 #include "engine/args/conv.h"
 
 namespace warploom::cuda {
@@ -99,7 +100,9 @@ __device__ inline void conv(const Conv2dArgs& args, Index i, Index n, int segmen
   }
   // An empty sum is 0.
   const float value = channels == 0 ? 0.0f : sum.end();
-  args.y.as<float>()[i] = args.bias.present() ? value + args.bias.as<float>()[at.channel] : value;
+  const float biased = args.bias.present() ? value + args.bias.as<float>()[at.channel] : value;
+  const bool clamps = args.activation == static_cast<int64_t>(Activation::relu);
+  args.y.as<float>()[i] = clamps ? relu(biased) : biased;
 }
 
 // How many of a kernel's taps reach a line of x: those t for which reach - t * dilation is a multiple of the stride.

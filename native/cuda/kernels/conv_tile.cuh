@@ -6,6 +6,7 @@
 #include "cuda/conv_args.h"
 #include "cuda/kernels/conv_bits.cuh"
 #include "cuda/kernels/gemm_tile.cuh"
+#include "cuda/kernels/math.cuh"
 
 namespace warploom::cuda {
 
@@ -131,7 +132,7 @@ struct PixelStore {
   int phaseH, phaseW, stepH, stepW;
   int outputs;
   const Correlation& of;
-  bool vector;
+  bool vector, clamps;  // clamps: relu at the end
 
   template <int R, int C>
   __device__ void put(int row, int col, const float (&sums)[R][C], bool first, bool last) const {
@@ -146,7 +147,10 @@ struct PixelStore {
         if (!first) out = loadPacked<float, R>(to);
         const float start = last && bias != nullptr ? bias[col + j] : -0.0f;
 #pragma unroll
-        for (int i = 0; i < R; ++i) out.v[i] = (first ? sums[i][j] : out.v[i] + sums[i][j]) + start;
+        for (int i = 0; i < R; ++i) {
+          out.v[i] = (first ? sums[i][j] : out.v[i] + sums[i][j]) + start;
+          if (last && clamps) out.v[i] = relu(out.v[i]);
+        }
         storePacked(to, out);
       }
       return;
@@ -159,7 +163,8 @@ struct PixelStore {
       for (int j = 0; j < C; ++j, to += plane) {
         if (col + j >= outputs) break;
         const float sum = first ? sums[i][j] : *to + sums[i][j];
-        *to = last && bias != nullptr ? sum + bias[col + j] : sum;
+        const float biased = last && bias != nullptr ? sum + bias[col + j] : sum;
+        *to = last && clamps ? relu(biased) : biased;
       }
     }
   }
@@ -173,8 +178,10 @@ struct PixelStore {
     const int end = min(row0 + Tile::kRows, of.pixels);
     for (int row = row0 + static_cast<int>(threadIdx.x); row < end; row += Tile::kThreads) {
       float* to = at(row) + static_cast<int64_t>(col0) * plane;
-      for (int col = col0; col < min(col0 + Tile::kCols, outputs); ++col, to += plane)
-        *to = bias != nullptr ? value + bias[col] : value;
+      for (int col = col0; col < min(col0 + Tile::kCols, outputs); ++col, to += plane) {
+        const float biased = bias != nullptr ? value + bias[col] : value;
+        *to = clamps ? relu(biased) : biased;
+      }
     }
   }
 

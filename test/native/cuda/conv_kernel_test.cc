@@ -86,8 +86,9 @@ struct Layer {
   ConvShape backward() const { return {s.images, s.groups, s.outputs, s.channels, turned(s.h), turned(s.w)}; }
 };
 
-std::vector<float> simpleForward(const Layer& l, int segments, const char* suffix) {
+std::vector<float> simpleForward(const Layer& l, int segments, const char* suffix, bool clamps = false) {
   Conv2dArgs args = {};
+  args.activation = static_cast<int64_t>(clamps ? Activation::relu : Activation::none);
   l.xView(args.x, simple().put(l.x()));
   l.wView(args.w, simple().put(l.w()));
   args.bias.data = simple().put(l.bias());
@@ -137,7 +138,7 @@ ConvChoice shared(int64_t depth, int64_t segments) {
 
 LaunchResult last;
 
-std::vector<float> tiled(const Layer& l, const Tile& tile, bool backward, int64_t segments) {
+std::vector<float> tiled(const Layer& l, const Tile& tile, bool backward, int64_t segments, bool clamps = false) {
   const ConvShape s = backward ? l.backward() : l.s;
   const ConvChoice choice = shared(s.channels * s.h.kernel * s.w.kernel, segments);
   const int64_t n = backward ? l.xCount() : l.yCount();
@@ -146,6 +147,7 @@ std::vector<float> tiled(const Layer& l, const Tile& tile, bool backward, int64_
   args.weights = conv().put(l.w());
   args.bias = backward ? nullptr : conv().put(l.bias());
   args.y = conv().room(n);
+  args.relu = clamps;
   if (choice.shares > 1) args.partials = conv().room(n * choice.shares);
   const int64_t pixels =
       s.images * ((s.h.out + args.h.phases - 1) / args.h.phases) * ((s.w.out + args.w.phases - 1) / args.w.phases);
@@ -155,7 +157,7 @@ std::vector<float> tiled(const Layer& l, const Tile& tile, bool backward, int64_
                           {static_cast<uint32_t>(tile.threads)}, 0, args);
   if (choice.shares > 1) {
     conv().sim.clean("conv_f32_combine", {blocksOf(n)}, {256}, 0, args.partials, args.y, args.bias, n, args.shares,
-                     s.h.out * s.w.out, s.groups * s.outputs);
+                     s.h.out * s.w.out, s.groups * s.outputs, static_cast<int>(clamps));
   }
   const std::vector<float> y = conv().get(args.y, n);
   conv().release();
@@ -183,7 +185,7 @@ std::vector<float> tiledWeight(const Layer& l, const Tile& tile, int64_t segment
     float* y = conv().room(l.wCount());
     const auto* from = conv().put(partials);
     conv().sim.clean("conv_f32_combine", {blocksOf(l.wCount())}, {256}, 0, from, y, static_cast<const float*>(nullptr),
-                     l.wCount(), args.shares, int64_t{1}, int64_t{1});
+                     l.wCount(), args.shares, int64_t{1}, int64_t{1}, 0);
     dw = conv().get(y, l.wCount());
     conv().release();
   } else {
@@ -233,7 +235,23 @@ void compare(const Tile (&tiles)[N], Expected expected, Actual actual) {
 }  // namespace
 
 TEST(forward_tiles_give_the_bits_of_the_simple_kernel) {
-  compare(kConv, simpleForward, [](const Layer& l, const Tile& tile, int64_t n) { return tiled(l, tile, false, n); });
+  compare(
+      kConv, [](const Layer& l, int run, const char* suffix) { return simpleForward(l, run, suffix); },
+      [](const Layer& l, const Tile& tile, int64_t n) { return tiled(l, tile, false, n); });
+}
+TEST(relu_is_that_of_the_sums) {
+  const auto rectified = [](std::vector<float> y) {
+    for (float& v : y) v = v > 0.0f ? v : 0.0f;
+    return y;
+  };
+  compare(
+      kConv, [&](const Layer& l, int run, const char* suffix) { return rectified(simpleForward(l, run, suffix)); },
+      [](const Layer& l, const Tile& tile, int64_t n) { return tiled(l, tile, false, n, true); });
+  for (const Named& named : kLayers) {
+    Note where(named.name);
+    const std::vector<float> right = rectified(simpleForward(named.layer, 1, "32"));
+    for (const char* suffix : {"32", "64"}) CHECK(sameBits(simpleForward(named.layer, 1, suffix, true), right));
+  }
 }
 TEST(input_gradient_tiles_give_the_bits_of_the_simple_kernel) {
   compare(kConv, simpleInput, [](const Layer& l, const Tile& tile, int64_t n) { return tiled(l, tile, true, n); });
