@@ -25,6 +25,7 @@ std::vector<Shape> shapes() {
       {"rows of 4097", {3, 4097}, {4097, 1}, 1},
       {"rows of 3", {50, 3}, {3, 1}, 1},
       {"everything, in chunks", {200003}, {1}, 0},
+      {"the last chunk shorter than a block", {2 * 65536 + 100}, {1}, 0},
       {"two long rows", {2, 150001}, {150001, 1}, 1},
       {"columns", {33, 70}, {1, 33}, 1},
       {"few columns, in chunks", {3, 60000}, {1, 3}, 1},
