@@ -239,6 +239,33 @@ TEST(conv_tiles) {
   checkGeometry<double>(make(1, 1, 9, 19, 16, 5, 5, 1, 2));
 }
 
+// As in PyTorch, in each kind of tile.
+TEST(conv_relu_lets_nan_through) {
+  for (const Geometry& g : {make(1, 1, 3, 40, 5, 3, 3, 1, 1), make(1, 40, 9, 9, 48, 3, 3, 1, 1),
+                            make(1, 20, 6, 3, 3, 3, 3, 1, 1), make(2, 3, 9, 11, 5, 3, 3, 2, 1)}) {
+    Note geometry(g.text());
+    const auto x = numbers<float>(g.n * g.c * g.h * g.w, 1), w = numbers<float>(g.o * g.c * g.kh * g.kw, 2);
+    auto bias = numbers<float>(g.o, 3);
+    bias[1] = std::numeric_limits<float>::quiet_NaN();
+    const std::size_t plane = static_cast<std::size_t>(g.outH() * g.outW());
+    forEachDevice([&](DeviceImpl& device) {
+      std::vector<float> y(static_cast<std::size_t>(g.n * g.o) * plane);
+      Conv2dArgs args = {};
+      setGeometry(args, g);
+      args.x = viewOf<In>(const_cast<float*>(x.data()), DType::float32, {g.n, g.c, g.h, g.w});
+      args.w = viewOf<In>(const_cast<float*>(w.data()), DType::float32, {g.o, g.c, g.kh, g.kw});
+      args.bias = viewOf<OptIn>(bias.data(), DType::float32, {g.o});
+      args.y = viewOf<Out>(y.data(), DType::float32, {g.n, g.o, g.outH(), g.outW()});
+      args.activation = static_cast<int64_t>(Activation::relu);
+      runOp(device, OpId::conv2d, args);
+      for (std::size_t i = 0; i < y.size(); ++i) {
+        CHECK(std::isnan(y[i]) == (i / plane % bias.size() == 1));
+        if (!std::isnan(y[i])) CHECK(y[i] >= 0.0f);
+      }
+    });
+  }
+}
+
 TEST(conv_no_images) {
   Geometry g = make(0, 3, 8, 8, 4, 3, 3);
   checkGeometry<float>(g);
