@@ -119,7 +119,7 @@ Plan makePlan(const MatmulArgs& args) {
   const int64_t enough = manyPages ? kLeastUnits / 2 : wide ? kLeastUnits : 3 * kLeastUnits;
   for (;;) {
     const int64_t units = ceilDiv(p.panels, p.blockPanels) * ceilDiv(p.n, p.groupCols) * p.batches;
-    const int64_t least = units < 4 ? kGrainWork : units < kLeastUnits ? 4 * kGrainWork : 16 * kGrainWork;
+    const int64_t least = units < 4 ? kGrainWork : units < kLeastUnits ? 4 * kGrainWork : 8 * kGrainWork;
     const int64_t work = p.blockPanels * gemm::kMaxRows * minOf(p.groupCols, p.n) * p.k;
     if (units >= enough || work < 2 * least) break;
     const bool byRows = p.blockPanels > 4 && !allRows && (p.packA || p.groupCols <= 2 * leastCols);
