@@ -29,14 +29,14 @@ WL_INLINE void zeroVectors(T* dst, int64_t count) {
   for (int64_t j = 0; j < count; j += kLanes<T>) vstore(dst + j, VectorOf<T>{});
 }
 
-// dst = the planes of channels [0, count) of src, for output rows [r0, r0 + rows); planes are laid out for stripRows
+// dst = the planes of channels [0, channels) of src, for output rows [r0, r0 + rows); planes are laid out for stripRows
 // rows. Rows are written in order and in whole vectors: each spills over its end into the next, the last one into the
 // room behind the planes.
 template <class T>
-void copyPlanes(const Planes& s, const T* src, int64_t count, int64_t r0, int64_t rows, int64_t stripRows, T* dst) {
+void copyPlanes(const Planes& s, const T* src, int64_t channels, int64_t r0, int64_t rows, int64_t stripRows, T* dst) {
   const int64_t pitch = s.pitch();
   const int64_t planeRows = stripRows + s.haloH;
-  for (int64_t c = 0; c < count; ++c) {
+  for (int64_t c = 0; c < channels; ++c) {
     const T* channel = src + c * s.h * s.w;
     for (int64_t a = 0; a < s.phasesH; ++a) {
       for (int64_t b = 0; b < s.phasesW; ++b) {
@@ -44,26 +44,37 @@ void copyPlanes(const Planes& s, const T* src, int64_t count, int64_t r0, int64_
         const int64_t shift = b + s.originW;
         const int64_t jBegin = minOf(pitch, shift >= 0 ? 0 : ceilDiv(-shift, s.stepW));
         const int64_t jEnd = maxOf(jBegin, s.w > shift ? minOf(pitch, ceilDiv(s.w - shift, s.stepW)) : 0);
-        for (int64_t i = 0; i < planeRows; ++i, dst += pitch) {
-          const int64_t h = (r0 + i) * s.stepH + a + s.originH;
-          if (h < 0 || h >= s.h || i >= rows + s.haloH) {
-            zeroVectors(dst, pitch);
-            continue;
+        // Plane rows [iBegin, iEnd) hold rows of the tensor: 0 <= (r0 + i) * stepH + down < h.
+        const int64_t down = a + s.originH;
+        const int64_t iBegin = minOf(planeRows, maxOf(0, ceilDiv(maxOf(0, -down), s.stepH) - r0));
+        const int64_t inside = s.h > down ? ceilDiv(s.h - down, s.stepH) - r0 : 0;
+        const int64_t iEnd = maxOf(iBegin, minOf(minOf(planeRows, rows + s.haloH), inside));
+        const T* row = channel + ((r0 + iBegin) * s.stepH + down) * s.w + shift;
+        for (int64_t i = 0; i < iBegin; ++i, dst += pitch) zeroVectors(dst, pitch);
+        const int64_t count = jEnd - jBegin;
+        if (s.stepW == 1 && jBegin <= kLanes<T> && count <= kLanes<T>) {  // rows of one vector, without a loop
+          for (int64_t i = iBegin; i < iEnd; ++i, dst += pitch, row += s.stepH * s.w) {
+            vstore(dst, VectorOf<T>{});
+            vstore(dst + jBegin, loadPart(row + jBegin, count));
+            zeroVectors(dst + jBegin + kLanes<T>, pitch - jBegin - kLanes<T>);
           }
-          const T* row = channel + h * s.w + shift;
-          zeroVectors(dst, jBegin);
-          int64_t j = jBegin;
-          if (s.stepW == 1) {
-            for (; j + kLanes<T> <= jEnd; j += kLanes<T>) vstore(dst + j, vload(row + j));
-            if (j < jEnd) {
-              vstore(dst + j, loadPart(row + j, jEnd - j));
-              j += kLanes<T>;
+        } else {
+          for (int64_t i = iBegin; i < iEnd; ++i, dst += pitch, row += s.stepH * s.w) {
+            zeroVectors(dst, jBegin);
+            int64_t j = jBegin;
+            if (s.stepW == 1) {
+              for (; j + kLanes<T> <= jEnd; j += kLanes<T>) vstore(dst + j, vload(row + j));
+              if (j < jEnd) {
+                vstore(dst + j, loadPart(row + j, jEnd - j));
+                j += kLanes<T>;
+              }
+            } else {
+              for (; j < jEnd; ++j) dst[j] = row[j * s.stepW];
             }
-          } else {
-            for (; j < jEnd; ++j) dst[j] = row[j * s.stepW];
+            zeroVectors(dst + j, pitch - j);
           }
-          zeroVectors(dst + j, pitch - j);
         }
+        for (int64_t i = iEnd; i < planeRows; ++i, dst += pitch) zeroVectors(dst, pitch);
       }
     }
   }
