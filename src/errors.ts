@@ -167,6 +167,13 @@ export class NotSupportedError extends WarploomError {
 const mebibytes = (bytes: number | undefined): string =>
   bytes === undefined ? 'an unknown number of bytes' : `${(bytes / 2 ** 20).toFixed(1)} MiB`;
 
+let onOutOfMemory = (): void => {};
+
+/** `handler` is called with each OutOfMemoryError that a device gives, before it is thrown. */
+export function setOutOfMemoryHandler(handler: () => void): void {
+  onOutOfMemory = handler;
+}
+
 /** The typed error for a native failure. `op` names the call where the native side could not. */
 export function fromNative(info: NativeErrorInfo, op?: string): WarploomError {
   const name = info.op || op;
@@ -175,6 +182,7 @@ export function fromNative(info: NativeErrorInfo, op?: string): WarploomError {
   switch (info.code) {
     case 'OUT_OF_MEMORY': {
       const { requested, active, limit } = info;
+      onOutOfMemory();
       return new OutOfMemoryError(
         `out of memory: ${mebibytes(requested)} asked for, ${mebibytes(active)} in use, limit ${mebibytes(limit)}`,
         {

@@ -1,7 +1,7 @@
 /** Memory of tensors outside every scope: when finalizers must get a chance to run, and when to warn that they get none. */
 import { addon } from './addon.js';
 import { openedDevices } from './device.js';
-import { CaptureError } from './errors.js';
+import { CaptureError, setOutOfMemoryHandler } from './errors.js';
 import { collectGarbage, setPressureHandler, unscopedUsage } from './storage.js';
 
 /** Growth in bytes of unscoped tensors at which an await of ours also waits for the event loop, where finalizers run. */
@@ -57,6 +57,9 @@ setPressureHandler((bytes) => {
     );
   }
 });
+
+// Who goes on after the error has all memory that nothing refers to, as soon as the event loop has turned.
+setOutOfMemoryHandler(collectGarbage);
 
 function smallestLimit(): number {
   let limit = Infinity;
