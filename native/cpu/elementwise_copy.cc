@@ -131,18 +131,11 @@ RowFunction pickCopy(DType from, DType to) {
   }
 }
 
-// One step of a transpose in registers: lanes j and j + kBy of rows i and i + kBy change places.
-template <int kBy, class V, int... kLane>
-WL_INLINE void exchange(V& a, V& b, std::integer_sequence<int, kLane...>) {
-  constexpr int L = sizeof...(kLane);
-  const V low = __builtin_shufflevector(a, b, ((kLane & kBy) == 0 ? kLane : L + kLane - kBy)...);
-  b = __builtin_shufflevector(a, b, ((kLane & kBy) == 0 ? kLane + kBy : L + kLane)...);
-  a = low;
-}
+// A transpose in registers.
 template <int kBy, class V, int L>
 WL_INLINE void exchangeAll(V (&rows)[L]) {
   for (int i = 0; i < L; ++i) {
-    if ((i & kBy) == 0) exchange<kBy>(rows[i], rows[i + kBy], std::make_integer_sequence<int, L>{});
+    if ((i & kBy) == 0) vexchange<kBy>(rows[i], rows[i + kBy], std::make_integer_sequence<int, L>{});
   }
   if constexpr (kBy > 1) exchangeAll<kBy / 2>(rows);
 }

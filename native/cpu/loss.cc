@@ -15,7 +15,7 @@
 
 #else
 
-#include "cpu/rows.h"
+#include "cpu/exponential_rows.h"
 
 namespace losses {
 
@@ -93,20 +93,6 @@ struct LogSumExp {
   T logSum;  // of exp(x - max)
 };
 
-// The greatest of a row, and the sum of exp(x - greatest).
-template <class T, bool kUnit>
-static WL_INLINE void sumExp(const T* x, int64_t stride, int64_t C, T* greatest, T* sum) {
-  constexpr T kNegativeInfinity = -static_cast<T>(__builtin_inf());
-  *greatest = maxRow<T>(
-      C, [&](int64_t c, int count)
-             __attribute__((always_inline)) { return loadRow<kUnit>(x, stride, c, count, kNegativeInfinity); });
-  const VectorOf<T> shift = vset<T>(*greatest);
-  *sum = sumRow<T>(
-      C, [&](int64_t c, int count) __attribute__((always_inline)) {
-        return vexpOfNegative(loadRow<kUnit>(x, stride, c, count, kNegativeInfinity) - shift);
-      });
-}
-
 // The loss at one position. L - x_c is formed as (max - x_c) + logSum, which does not lose the small part to a large
 // max.
 template <class T, bool kUnit>
@@ -152,11 +138,22 @@ static void forward(const CrossEntropyArgs& args, Context& context) {
     for (int64_t first = begin; first < end && !context.cancelled(); first += kLanes<T>) {
       const int count = end - first < kLanes<T> ? static_cast<int>(end - first) : kLanes<T>;
       T greatest[kLanes<T>], sums[kLanes<T>] = {};
-      for (int k = 0; k < count; ++k) {
-        const int64_t n = I == 1 ? first + k : (first + k) / I, i = first + k - n * I;
-        sumExp<T, kUnit>(rowOf<const T>(args.logits, n, i), args.logits.strides[1], p.C, greatest + k, sums + k);
+      VectorOf<T> total;
+      if (kUnit && I == 1 && p.C <= kRowsTogether<T>) {
+        sumExpTogether<T>(rowOf<const T>(args.logits, first, 0), args.logits.strides[0], p.C, count, greatest, &total,
+                          [](int, int64_t, int, VectorOf<T>) {});
+      } else {
+        for (int k = 0; k < count; ++k) {
+          const int64_t n = I == 1 ? first + k : (first + k) / I, i = first + k - n * I;
+          ExponentialRow<T> row;
+          row.template take<kUnit>(rowOf<const T>(args.logits, n, i), args.logits.strides[1], p.C,
+                                   [](int64_t, int, VectorOf<T>) {});
+          greatest[k] = row.greatest;
+          sums[k] = row.sum;
+        }
+        total = vload(sums);
       }
-      vstore(sums, vlog(vload(sums)));
+      vstore(sums, vlog(total));
       for (int k = 0; k < count; ++k) {
         const int64_t n = I == 1 ? first + k : (first + k) / I, i = first + k - n * I;
         const LogSumExp<T> lse = {greatest[k], sums[k]};

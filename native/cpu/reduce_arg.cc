@@ -56,6 +56,41 @@ int64_t argOfRow(const T* x, const Dims& dims, int64_t begin, int64_t end, T* va
   return found < 0 ? begin : found;
 }
 
+// Bit k: whether lane k of a mask is set.
+#if WL_ISA_LEVEL == 2
+WL_INLINE uint32_t laneBits(vint32 mask) { return _mm512_movepi32_mask(vbits<__m512i>(mask)); }
+WL_INLINE uint32_t laneBits(vint64 mask) { return _mm512_movepi64_mask(vbits<__m512i>(mask)); }
+#elif WL_ISA_LEVEL == 1
+WL_INLINE uint32_t laneBits(vint32 mask) { return static_cast<uint32_t>(_mm256_movemask_ps(vbits<__m256>(mask))); }
+WL_INLINE uint32_t laneBits(vint64 mask) { return static_cast<uint32_t>(_mm256_movemask_pd(vbits<__m256d>(mask))); }
+#else
+template <class V>
+WL_INLINE uint32_t laneBits(V mask) {
+  uint32_t bits = 0;
+  for (int k = 0; k < static_cast<int>(sizeof(V) / sizeof(mask[0])); ++k) bits |= (mask[k] != 0 ? 1u : 0u) << k;
+  return bits;
+}
+#endif
+
+// Where the extreme value stands first in each of `rows` <= kLanes short rows.
+template <class R, class T>
+WL_INLINE void argTogether(const T* x, int64_t rowStride, int64_t n, int rows, int32_t* y) {
+  T best[kLanes<T>];
+  vstore(best, reduceTogether<R, T>(x, rowStride, n, rows));
+  for (int k = 0; k < rows; ++k) {
+    const T* row = x + k * rowStride;
+    const bool nan = best[k] != best[k];
+    for (int64_t i = 0; i < n; i += kLanes<T>) {
+      const int count = static_cast<int>(std::min<int64_t>(kLanes<T>, n - i));
+      const VectorOf<T> v = count == kLanes<T> ? vload(row + i) : vloadPartial(row + i, count);
+      const uint32_t hits = laneBits(nan ? v != v : v == best[k]) & ((1u << count) - 1);
+      if (hits == 0) continue;
+      y[k] = static_cast<int32_t>(i) + __builtin_ctz(hits);
+      break;
+    }
+  }
+}
+
 template <class T>
 struct Candidate {
   T value;
@@ -84,7 +119,15 @@ void argRows(const ReducePlan& plan, const ReduceArgs& args, Context& context) {
   const int64_t perTask = std::max<int64_t>(1, std::min(plan.count, plan.chunk));
   context.parallel(
       plan.outputs * chunks, std::max<int64_t>(1, kReduceGrain / perTask), [&](int64_t first, int64_t last, int) {
-        for (int64_t t = first; t < last; ++t) {
+        int64_t t = first;
+        if constexpr (sizeof(T) >= 4) {
+          const int64_t row = plan.kept.innerStride();
+          for (; takenTogether<T>(plan) && t < last; t += kLanes<T>) {
+            argTogether<R, T>(x + t * row, row, plan.count, static_cast<int>(std::min<int64_t>(kLanes<T>, last - t)),
+                              y + t);
+          }
+        }
+        for (; t < last; ++t) {
           const int64_t chunk = t % chunks;
           const T* from = x + plan.kept.offsetOf(t / chunks);
           Candidate<T> best;

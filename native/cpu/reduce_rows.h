@@ -20,11 +20,18 @@ struct SumOf {
     return T{0};
   }
 };
-// NaN where either is NaN.
+// NaN where either is NaN. Whole vectors of floats take the instruction, which gives b where either is NaN, and a where
+// that is one: the bits of vmax and vmin in half their time.
+template <class V>
+constexpr bool kFloats = std::is_same_v<V, vfloat> || std::is_same_v<V, vdouble>;
 struct MaxOf {
   template <class V>
   WL_INLINE static V join(V a, V b) {
-    return vmax(a, b);
+    if constexpr (kFloats<V>) {
+      return a != a ? a : vlarger(a, b);
+    } else {
+      return vmax(a, b);
+    }
   }
   template <class T>
   static constexpr T identity() {
@@ -35,7 +42,11 @@ struct MaxOf {
 struct MinOf {
   template <class V>
   WL_INLINE static V join(V a, V b) {
-    return vmin(a, b);
+    if constexpr (kFloats<V>) {
+      return a != a ? a : vsmaller(a, b);
+    } else {
+      return vmin(a, b);
+    }
   }
   template <class T>
   static constexpr T identity() {
@@ -177,13 +188,26 @@ T reduceRow(const T* x, const Dims& dims, int64_t begin, int64_t end) {
   return joinAcross<R, T>(result[0]);
 }
 
-// Outputs that one task of a column reduction makes.
-constexpr int kStripVectors = 4;
+// Short dense rows, as many together as a vector has lanes, so that the lanes of all are joined at once.
+constexpr int64_t kRowTogether = 512;
 template <class T>
-constexpr int kStrip = kStripVectors * kLanes<T>;
+WL_INLINE bool takenTogether(const ReducePlan& plan) {
+  return sizeof(T) >= 4 && plan.kept.rank == 1 && plan.reduced.rank <= 1 && plan.reduced.innerStride() == 1 &&
+         plan.count > 0 && plan.count <= kRowTogether;
+}
+// Lane k is what reduceRow makes of row k, bit for bit. Lanes behind `rows` repeat the last row.
+template <class R, class T>
+WL_INLINE VectorOf<T> reduceTogether(const T* x, int64_t rowStride, int64_t n, int rows) {
+  VectorOf<T> lanes[kLanes<T>];
+  for (int k = 0; k < kLanes<T>; ++k) {
+    lanes[k] = reduceBlock<R, T, true>(x + (k < rows ? k : rows - 1) * rowStride, 1, 0, n);
+  }
+  return vacrossEach<T>(
+      lanes, [&](auto a, auto b) __attribute__((always_inline)) { return R::join(a, b); });
+}
 
-// Elements [begin, end) behind each of `width` <= kStrip neighbouring outputs.
-template <class R, class T, bool kFull>
+// Elements [begin, end) behind each of `width` <= kStripVectors * kLanes neighbouring outputs.
+template <class R, class T, int kStripVectors, bool kFull>
 void reduceStrip(const T* x, const Dims& dims, int width, int64_t begin, int64_t end, T* out) {
   using V = VectorOf<T>;
   constexpr int L = kLanes<T>;
@@ -195,7 +219,8 @@ void reduceStrip(const T* x, const Dims& dims, int width, int64_t begin, int64_t
     const T* row = x + offset;
     for (int64_t i = 0; i < n; i += kSteps) {
       const int64_t last = std::min<int64_t>(n, i + kSteps);
-      V block[kStripVectors] = {identity, identity, identity, identity};
+      V block[kStripVectors];
+      for (V& column : block) column = identity;
       for (int64_t r = i; r < last; ++r, row += stride) {
         if constexpr (kFull) {
           for (int k = 0; k < kStripVectors; ++k) block[k] = R::join(block[k], vload(row + k * L));
@@ -216,6 +241,42 @@ void reduceStrip(const T* x, const Dims& dims, int width, int64_t begin, int64_t
 // What a task may cost before it is worth another thread.
 constexpr int64_t kReduceGrain = 32768;
 
+// The plan of a column reduction: strips of neighbouring outputs, so that a row is read in a run of some lines.
+template <int kStripVectors, class R, class T, class Finish>
+void reduceColumns(const ReducePlan& plan, const T* x, T* partial, Context& context, const Finish& finish) {
+  constexpr int kStrip = kStripVectors * kLanes<T>;
+  const int64_t chunks = plan.chunks;
+  const int64_t perTask = std::max<int64_t>(1, std::min(plan.count, plan.chunk));
+  const int64_t inner = plan.kept.innerSize();
+  const int64_t strips = (inner + kStrip - 1) / kStrip;
+  const int64_t tasks = plan.outputs / inner * chunks * strips;
+  const int64_t grain = std::max<int64_t>(1, kReduceGrain / (perTask * std::min<int64_t>(inner, kStrip)));
+  context.parallel(tasks, grain, [&](int64_t first, int64_t last, int) {
+    T out[kStrip];
+    for (int64_t t = first; t < last; ++t) {
+      const int64_t column = t % strips * kStrip;
+      const int64_t chunk = t / strips % chunks;
+      const int64_t output = t / strips / chunks * inner + column;
+      const int width = static_cast<int>(std::min<int64_t>(kStrip, inner - column));
+      const T* from = x + plan.kept.offsetOf(output);
+      if (width == kStrip) {
+        reduceStrip<R, T, kStripVectors, true>(from, plan.reduced, width, chunk * plan.chunk, plan.chunkEnd(chunk),
+                                               out);
+      } else {
+        reduceStrip<R, T, kStripVectors, false>(from, plan.reduced, width, chunk * plan.chunk, plan.chunkEnd(chunk),
+                                                out);
+      }
+      for (int i = 0; i < width; ++i) {
+        if (chunks == 1) {
+          finish(output + i, out[i]);
+        } else {
+          partial[(output + i) * chunks + chunk] = out[i];
+        }
+      }
+    }
+  });
+}
+
 // Runs the plan: finish(output, value) once per output. `scratch` holds outputs * chunks values where chunks > 1.
 template <class R, class T, class Finish>
 void reduceAll(const ReducePlan& plan, const T* x, void* scratch, Context& context, const Finish& finish) {
@@ -223,36 +284,25 @@ void reduceAll(const ReducePlan& plan, const T* x, void* scratch, Context& conte
   const int64_t chunks = plan.chunks;
   const int64_t perTask = std::max<int64_t>(1, std::min(plan.count, plan.chunk));
   if (plan.columns) {
-    const int64_t inner = plan.kept.innerSize();
-    const int64_t strips = (inner + kStrip<T> - 1) / kStrip<T>;
-    const int64_t tasks = plan.outputs / inner * chunks * strips;
-    const int64_t grain = std::max<int64_t>(1, kReduceGrain / (perTask * std::min<int64_t>(inner, kStrip<T>)));
-    context.parallel(tasks, grain, [&](int64_t first, int64_t last, int) {
-      T out[kStrip<T>];
-      for (int64_t t = first; t < last; ++t) {
-        const int64_t column = t % strips * kStrip<T>;
-        const int64_t chunk = t / strips % chunks;
-        const int64_t output = t / strips / chunks * inner + column;
-        const int width = static_cast<int>(std::min<int64_t>(kStrip<T>, inner - column));
-        const T* from = x + plan.kept.offsetOf(output);
-        if (width == kStrip<T>) {
-          reduceStrip<R, T, true>(from, plan.reduced, width, chunk * plan.chunk, plan.chunkEnd(chunk), out);
-        } else {
-          reduceStrip<R, T, false>(from, plan.reduced, width, chunk * plan.chunk, plan.chunkEnd(chunk), out);
-        }
-        for (int i = 0; i < width; ++i) {
-          if (chunks == 1) {
-            finish(output + i, out[i]);
-          } else {
-            partial[(output + i) * chunks + chunk] = out[i];
-          }
-        }
-      }
-    });
+    if (plan.kept.innerSize() < 8 * kLanes<T>) {
+      reduceColumns<4, R>(plan, x, partial, context, finish);
+    } else {
+      reduceColumns<8, R>(plan, x, partial, context, finish);
+    }
   } else {
     context.parallel(
         plan.outputs * chunks, std::max<int64_t>(1, kReduceGrain / perTask), [&](int64_t first, int64_t last, int) {
-          for (int64_t t = first; t < last; ++t) {
+          int64_t t = first;
+          if constexpr (sizeof(T) >= 4) {
+            const int64_t row = plan.kept.innerStride();
+            for (; takenTogether<T>(plan) && t < last; t += kLanes<T>) {
+              const int rows = static_cast<int>(std::min<int64_t>(kLanes<T>, last - t));
+              T out[kLanes<T>];
+              vstore(out, reduceTogether<R, T>(x + t * row, row, plan.count, rows));
+              for (int k = 0; k < rows; ++k) finish(t + k, out[k]);
+            }
+          }
+          for (; t < last; ++t) {
             const int64_t output = chunks == 1 ? t : t / chunks, chunk = chunks == 1 ? 0 : t % chunks;
             const T value =
                 reduceRow<R>(x + plan.kept.offsetOf(output), plan.reduced, chunk * plan.chunk, plan.chunkEnd(chunk));

@@ -128,10 +128,10 @@ static WL_INLINE T sumRow(int64_t n, Fn&& fn) {
   return vsumAcross<T>(sumVectors<T>(n, fn));
 }
 
-// The greatest of fn(i, count) over a row's vectors, or -infinity for an empty row; lanes not in use must be -infinity.
-// A NaN is passed over: e^(NaN - greatest) is one anyhow, and so is the sum it is part of.
+// The greatest of fn(i, count) over a row's vectors, lane by lane, or -infinity for an empty row; lanes not in use must
+// be -infinity. A NaN is passed over: e^(NaN - greatest) is one anyhow, and so is the sum it is part of.
 template <class T, class Fn>
-static WL_INLINE T maxRow(int64_t n, Fn&& fn) {
+static WL_INLINE VectorOf<T> maxVectors(int64_t n, Fn&& fn) {
   constexpr int64_t kStep = kLanes<T>;
   VectorOf<T> a = vset<T>(-static_cast<T>(__builtin_inf())), b = a, c = a, d = a;
   int64_t i = 0;
@@ -143,7 +143,12 @@ static WL_INLINE T maxRow(int64_t n, Fn&& fn) {
   }
   for (; i + kStep <= n; i += kStep) a = vlarger(fn(i, kLanes<T>), a);
   if (i < n) b = vlarger(fn(i, static_cast<int>(n - i)), b);
-  return vmaxAcross<T>(vlarger(vlarger(a, b), vlarger(c, d)));
+  return vlarger(vlarger(a, b), vlarger(c, d));
+}
+
+template <class T, class Fn>
+static WL_INLINE T maxRow(int64_t n, Fn&& fn) {
+  return vmaxAcross<T>(maxVectors<T>(n, fn));
 }
 
 // Pairwise sum of partials, in order.

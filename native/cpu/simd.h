@@ -284,6 +284,29 @@ WL_INLINE T vacross(V v, Join&& join) {
     return join(v, __builtin_shufflevector(v, v, 1, 0))[0];
   }
 }
+// One step of a transpose in registers: lanes j and j + kBy of a and b, where j has not the bit kBy, change places.
+template <int kBy, class V, int... kLane>
+WL_INLINE void vexchange(V& a, V& b, std::integer_sequence<int, kLane...>) {
+  constexpr int L = sizeof...(kLane);
+  const V low = __builtin_shufflevector(a, b, ((kLane & kBy) == 0 ? kLane : L + kLane - kBy)...);
+  b = __builtin_shufflevector(a, b, ((kLane & kBy) == 0 ? kLane + kBy : L + kLane)...);
+  a = low;
+}
+// Lane k is vacross(v[k]), bit for bit: as many vectors as a vector has lanes are joined in an operation or two each
+// instead of ten. Uses v up.
+template <class T, int kBy = kLanes<T> / 2, class Join>
+WL_INLINE VectorOf<T> vacrossEach(VectorOf<T> (&v)[kLanes<T>], Join&& join) {
+#pragma GCC unroll 16
+  for (int i = 0; i < kBy; ++i) {
+    vexchange<kBy>(v[i], v[i + kBy], std::make_integer_sequence<int, kLanes<T> >{});
+    v[i] = join(v[i], v[i + kBy]);
+  }
+  if constexpr (kBy > 1) {
+    return vacrossEach<T, kBy / 2>(v, join);
+  } else {
+    return v[0];
+  }
+}
 template <class T>
 WL_INLINE T vsumAcross(VectorOf<T> v) {
   return vacross<T>(
@@ -294,6 +317,18 @@ template <class T>
 WL_INLINE T vmaxAcross(VectorOf<T> v) {
   return vacross<T>(
       v, [&](auto a, auto b) __attribute__((always_inline)) { return a > b ? a : b; });
+}
+
+template <class T>
+WL_INLINE VectorOf<T> vsumAcrossEach(VectorOf<T> (&v)[kLanes<T>]) {
+  return vacrossEach<T>(
+      v, [&](auto a, auto b) __attribute__((always_inline)) { return a + b; });
+}
+// Of floats without a NaN.
+template <class T>
+WL_INLINE VectorOf<T> vmaxAcrossEach(VectorOf<T> (&v)[kLanes<T>]) {
+  return vacrossEach<T>(
+      v, [&](auto a, auto b) __attribute__((always_inline)) { return vlarger(a, b); });
 }
 
 #include "cpu/functions.h"

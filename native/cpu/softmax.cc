@@ -1,8 +1,9 @@
 // Softmax and log-softmax along the middle of (outer, n, inner), and their gradients.
 //
 // Two ways through memory. Rows: one (outer, inner) pair at a time, vectors along n; neighbours along n may lie any
-// stride apart (a stride other than 1 gathers). Columns: where inner > 1 is dense, vectors along inner, all passes over
-// one strip of columns before the next, so the strip stays in the first-level cache.
+// stride apart (a stride other than 1 gathers); short ones together (see exponential_rows.h). Columns: where inner > 1
+// is dense, vectors along inner, all passes over one strip of columns before the next, so the strip stays in the
+// first-level cache.
 #ifndef WL_ISA
 
 #include "cpu/operands.h"
@@ -13,14 +14,11 @@
 
 #else
 
-#include "cpu/rows.h"
+#include "cpu/exponential_rows.h"
 
 namespace softmaxes {
 
 constexpr int64_t kChunkElements = 16384;
-
-template <class T>
-constexpr T kNegativeInfinity = -static_cast<T>(__builtin_inf());
 
 // The row of a rank-3 view at (o, i).
 template <class T>
@@ -32,28 +30,52 @@ static inline T* rowOf(const View& view, int64_t o, int64_t i) {
 // both by way of the sum, as in PyTorch. Reads each element before writing it, so y may be x.
 template <class T, bool kLog, bool kUnit>
 static void forwardRow(const T* x, int64_t xStride, T* y, int64_t yStride, int64_t n) {
-  const T greatest = maxRow<T>(
-      n, [&](int64_t i, int count)
-             __attribute__((always_inline)) { return loadRow<kUnit>(x, xStride, i, count, kNegativeInfinity<T>); });
-  const VectorOf<T> shift = vset<T>(greatest);
-  const T sum = sumRow<T>(
-      n, [&](int64_t i, int count) __attribute__((always_inline)) {
-        const VectorOf<T> e = vexpOfNegative(loadRow<kUnit>(x, xStride, i, count, kNegativeInfinity<T>) - shift);
+  ExponentialRow<T> row;
+  row.template take<kUnit>(
+      x, xStride, n, [&](int64_t i, int count, VectorOf<T> e) __attribute__((always_inline)) {
         if (!kLog) storeRow<kUnit>(y, yStride, i, count, e);
-        return e;
       });
   if (kLog) {
-    const VectorOf<T> logSum = vset<T>(scalarLog<T>(sum));
+    const VectorOf<T> shift = vset<T>(row.greatest), logSum = vset<T>(scalarLog<T>(row.sum));
     eachVector<T>(
         n, [&](int64_t i, int count) __attribute__((always_inline)) {
           storeRow<kUnit>(y, yStride, i, count, (loadRow<kUnit>(x, xStride, i, count, T{0}) - shift) - logSum);
         });
-  } else {
-    const VectorOf<T> inverse = vset<T>(T{1} / sum);  // the sum is at least 1: the greatest adds e^0
+    return;
+  }
+  const T inverse = T{1} / row.sum;  // the sum is at least 1: the greatest adds e^0
+  for (int64_t b = 0; b < row.blocks; ++b) {
+    const int64_t begin = b * row.block;
+    const VectorOf<T> factor = vset<T>(row.factor(b) * inverse);
+    eachVector<T>(
+        n - begin < row.block ? n - begin : row.block, [&](int64_t i, int count) __attribute__((always_inline)) {
+          storeRow<kUnit>(y, yStride, begin + i, count,
+                          loadRow<kUnit>(static_cast<const T*>(y), yStride, begin + i, count, T{0}) * factor);
+        });
+  }
+}
+
+// `rows` <= kLanes short rows, dense along n. The exponentials wait as whole vectors: a tail that was stored under a
+// mask is slow to read again.
+template <class T, bool kLog>
+static void forwardTogether(const T* x, int64_t xRow, T* y, int64_t yRow, int64_t n, int rows) {
+  constexpr int64_t L = kLanes<T>;
+  VectorOf<T> kept[kLog ? 1 : kRowsTogether<T>];
+  const int64_t vectors = (n + L - 1) / L;
+  T greatest[L], finish[L];
+  VectorOf<T> sums;
+  sumExpTogether<T>(
+      x, xRow, n, rows, greatest, &sums, [&](int k, int64_t i, int, VectorOf<T> e) __attribute__((always_inline)) {
+        if (!kLog) kept[k * vectors + i / L] = e;
+      });
+  vstore(finish, kLog ? vlog(sums) : vset<T>(T{1}) / sums);
+  for (int k = 0; k < rows; ++k) {
+    const VectorOf<T> last = vset<T>(finish[k]), shift = vset<T>(greatest[k]);
     eachVector<T>(
         n, [&](int64_t i, int count) __attribute__((always_inline)) {
-          storeRow<kUnit>(y, yStride, i, count,
-                          loadRow<kUnit>(static_cast<const T*>(y), yStride, i, count, T{0}) * inverse);
+          storeRow<true>(y + k * yRow, 1, i, count,
+                         kLog ? (loadRow<true>(x + k * xRow, 1, i, count, T{0}) - shift) - last
+                              : kept[k * vectors + i / L] * last);
         });
   }
 }
@@ -72,6 +94,32 @@ static void backwardRow(const T* g, int64_t gStride, const T* y, int64_t yStride
         const VectorOf<T> output = loadRow<kUnit>(y, yStride, i, count, T{0});
         storeRow<kUnit>(dx, dxStride, i, count, kLog ? gradient - vexp(output) * sum : output * (gradient - sum));
       });
+}
+
+// `rows` <= kLanes short rows, dense along n.
+template <class T, bool kLog>
+static void backwardTogether(const T* g, int64_t gRow, const T* y, int64_t yRow, T* dx, int64_t dxRow, int64_t n,
+                             int rows) {
+  VectorOf<T> lanes[kLanes<T>];
+  T sums[kLanes<T>];
+  for (int k = 0; k < kLanes<T>; ++k) lanes[k] = vset<T>(T{0});
+  for (int k = 0; k < rows; ++k) {
+    lanes[k] = sumVectors<T>(
+        n, [&](int64_t i, int count) __attribute__((always_inline)) {
+          const VectorOf<T> gradient = loadRow<true>(g + k * gRow, 1, i, count, T{0});
+          return kLog ? gradient : gradient * loadRow<true>(y + k * yRow, 1, i, count, T{0});
+        });
+  }
+  vstore(sums, vsumAcrossEach<T>(lanes));
+  for (int k = 0; k < rows; ++k) {
+    const VectorOf<T> sum = vset<T>(sums[k]);
+    eachVector<T>(
+        n, [&](int64_t i, int count) __attribute__((always_inline)) {
+          const VectorOf<T> gradient = loadRow<true>(g + k * gRow, 1, i, count, T{0});
+          const VectorOf<T> output = loadRow<true>(y + k * yRow, 1, i, count, T{0});
+          storeRow<true>(dx + k * dxRow, 1, i, count, kLog ? gradient - vexp(output) * sum : output * (gradient - sum));
+        });
+  }
 }
 
 // The sum over k of fn(k), `count` columns at once: blocks of 16 rows, then pairwise.
@@ -129,9 +177,11 @@ static WL_INLINE void backwardColumns(const T* g, int64_t gStride, const T* y, i
   }
 }
 
-// Shares out rows, or strips of columns where every operand is dense along inner > 1.
-template <class T, class RowFn, class StripFn>
-static void share(const View& like, bool dense, Context& context, RowFn&& row, StripFn&& strip) {
+// Shares out rows, or strips of columns where every operand is dense along inner > 1. `unit`: every operand is dense
+// along n.
+template <class T, class RowFn, class TogetherFn, class StripFn>
+static void share(const View& like, bool unit, bool dense, Context& context, RowFn&& row, TogetherFn&& together,
+                  StripFn&& strip) {
   const int64_t outer = like.sizes[0], n = like.sizes[1], inner = like.sizes[2];
   if (outer == 0 || n == 0 || inner == 0) return;
   if (inner > 1 && dense) {
@@ -145,7 +195,11 @@ static void share(const View& like, bool dense, Context& context, RowFn&& row, S
     return;
   }
   context.parallel(outer * inner, grainFor(kChunkElements, n), [&](int64_t begin, int64_t end, int) {
-    if (inner == 1) {  // divisions cost as much as a short row
+    if (inner == 1 && unit && n <= kRowsTogether<T>) {
+      for (int64_t r = begin; r < end && !context.cancelled(); r += kLanes<T>) {
+        together(r, end - r < kLanes<T> ? static_cast<int>(end - r) : kLanes<T>);
+      }
+    } else if (inner == 1) {  // divisions cost as much as a short row
       for (int64_t r = begin; r < end && !context.cancelled(); ++r) row(r, int64_t{0});
     } else {
       for (int64_t r = begin; r < end && !context.cancelled(); ++r) row(r / inner, r % inner);
@@ -158,7 +212,7 @@ static void forward(const View& x, const View& y, Context& context) {
   const int64_t n = x.sizes[1];
   const bool unit = unitStride(x, 1) && unitStride(y, 1);
   share<T>(
-      x, unitStride(x, 2) && unitStride(y, 2), context,
+      x, unit, unitStride(x, 2) && unitStride(y, 2), context,
       [&](int64_t o, int64_t i) {
         const T* from = rowOf<const T>(x, o, i);
         T* to = rowOf<T>(y, o, i);
@@ -167,6 +221,9 @@ static void forward(const View& x, const View& y, Context& context) {
         } else {
           forwardRow<T, kLog, false>(from, x.strides[1], to, y.strides[1], n);
         }
+      },
+      [&](int64_t o, int rows) {
+        forwardTogether<T, kLog>(rowOf<const T>(x, o, 0), x.strides[0], rowOf<T>(y, o, 0), y.strides[0], n, rows);
       },
       [&](int64_t o, int64_t i, int count) {
         const T* from = rowOf<const T>(x, o, 0) + i;
@@ -184,7 +241,7 @@ static void backward(const View& g, const View& y, const View& dx, Context& cont
   const int64_t n = y.sizes[1];
   const bool unit = unitStride(g, 1) && unitStride(y, 1) && unitStride(dx, 1);
   share<T>(
-      y, unitStride(g, 2) && unitStride(y, 2) && unitStride(dx, 2), context,
+      y, unit, unitStride(g, 2) && unitStride(y, 2) && unitStride(dx, 2), context,
       [&](int64_t o, int64_t i) {
         const T* gradient = rowOf<const T>(g, o, i);
         const T* output = rowOf<const T>(y, o, i);
@@ -194,6 +251,10 @@ static void backward(const View& g, const View& y, const View& dx, Context& cont
         } else {
           backwardRow<T, kLog, false>(gradient, g.strides[1], output, y.strides[1], to, dx.strides[1], n);
         }
+      },
+      [&](int64_t o, int rows) {
+        backwardTogether<T, kLog>(rowOf<const T>(g, o, 0), g.strides[0], rowOf<const T>(y, o, 0), y.strides[0],
+                                  rowOf<T>(dx, o, 0), dx.strides[0], n, rows);
       },
       [&](int64_t o, int64_t i, int count) {
         const T* gradient = rowOf<const T>(g, o, 0) + i;

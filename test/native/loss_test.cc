@@ -228,7 +228,7 @@ void everyOption() {
 
 template <class T>
 void everyShape() {
-  for (int64_t C : {1, 31, 1000, 4097}) {
+  for (int64_t C : {1, 16, 17, 31, 128, 129, 1000, 2049, 4097}) {
     Options o{C > 100 ? 40 : 300, C, 1};
     crossEntropyCase<T>(o);
     o.offset = 1;

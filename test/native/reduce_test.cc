@@ -24,6 +24,12 @@ std::vector<Shape> shapes() {
       {"rows of 33", {9, 33}, {33, 1}, 1},
       {"rows of 4097", {3, 4097}, {4097, 1}, 1},
       {"rows of 3", {50, 3}, {3, 1}, 1},
+      {"rows of 15", {35, 15}, {15, 1}, 1},
+      {"rows of 16, apart", {37, 16}, {21, 1}, 1},
+      {"rows of 17", {16, 17}, {17, 1}, 1},
+      {"rows of 64, shared out", {1100, 64}, {64, 1}, 1},
+      {"rows of 512", {18, 512}, {512, 1}, 1},
+      {"rows of 513", {18, 513}, {513, 1}, 1},
       {"everything, in chunks", {200003}, {1}, 0},
       {"the last chunk shorter than a block", {2 * 65536 + 100}, {1}, 0},
       {"two long rows", {2, 150001}, {150001, 1}, 1},
@@ -31,6 +37,7 @@ std::vector<Shape> shapes() {
       {"few columns, in chunks", {3, 60000}, {1, 3}, 1},
       {"wide columns, in chunks", {300, 700}, {1, 300}, 1},
       {"channels", {5, 4, 91}, {91, 455, 1}, 1},
+      {"wide columns with a rest", {500, 41}, {1, 500}, 1},
       {"middle", {6, 37, 11}, {407, 1, 37}, 2},
       {"outer and inner", {4, 3, 5, 6}, {6, 120, 24, 1}, 1},
       {"steps", {5, 1000}, {3000, 3}, 1},
@@ -165,6 +172,44 @@ TEST(positions) {
   testReduce<double, int32_t>(
       OpId::argmin, DType::float64, DType::int32, -1, 1,
       [](int32_t y, const std::vector<double>& x) { CHECK(y == std::min_element(x.begin(), x.end()) - x.begin()); });
+}
+
+// A NaN or an infinity of one short row touches no other, wherever the rows are taken together.
+TEST(short_rows_apart) {
+  forEachDevice([](DeviceImpl& device) {
+    for (int64_t n : {1, 5, 8, 16, 17, 64, 500}) {
+      Note note("rows of " + std::to_string(n));
+      const int64_t rows = 21;
+      const Shape shape{"", {rows, n}, {n, 1}, 1};
+      std::vector<float> x(static_cast<std::size_t>(rows * n), 1);
+      const auto at = [&](int64_t row, int64_t k) { return static_cast<std::size_t>(row * n + k); };
+      x[at(3, n - 1)] = NAN;
+      for (int64_t k = 0; k < n; ++k) x[at(4, k)] = -INFINITY;
+      x[at(18, n / 2)] = INFINITY;
+      x[at(20, 0)] = NAN;
+      const auto run = [&](OpId op) {
+        return reduce<float, float>(device, op, x, DType::float32, DType::float32, shape);
+      };
+      const auto where = [&](OpId op) {
+        return reduce<float, int32_t>(device, op, x, DType::float32, DType::int32, shape);
+      };
+      const std::vector<float> sum = run(OpId::sum), most = run(OpId::max), least = run(OpId::min);
+      const std::vector<int32_t> first = where(OpId::argmax), last = where(OpId::argmin);
+      for (std::size_t row = 0; row < static_cast<std::size_t>(rows); ++row) {
+        if (row == 3 || row == 20) {
+          CHECK(std::isnan(sum[row]) && std::isnan(most[row]) && std::isnan(least[row]));
+          CHECK(first[row] == (row == 3 ? n - 1 : 0) && last[row] == first[row]);
+        } else if (row == 4) {
+          CHECK(sum[row] == -INFINITY && most[row] == -INFINITY && least[row] == -INFINITY && first[row] == 0);
+        } else if (row == 18) {
+          CHECK(sum[row] == INFINITY && most[row] == INFINITY && first[row] == n / 2);
+          CHECK(least[row] == (n == 1 ? INFINITY : 1) && last[row] == (n / 2 == 0 && n > 1 ? 1 : 0));
+        } else {
+          CHECK(sum[row] == static_cast<float>(n) && most[row] == 1 && least[row] == 1 && first[row] == 0);
+        }
+      }
+    }
+  });
 }
 
 TEST(nan_infinity_and_empty) {

@@ -125,7 +125,7 @@ void backwardCase(const Layout& layout, bool log) {
 template <class T>
 void everyShape() {
   for (bool log : {false, true}) {
-    for (int64_t n : {0, 1, 2, 31, 33, 4097})
+    for (int64_t n : {0, 1, 2, 8, 15, 16, 17, 31, 33, 64, 128, 129, 2049, 4097})
       forwardCase<T>(dense(n > 100 ? 9 : 41, n, 1), dense(n > 100 ? 9 : 41, n, 1), log);
     forwardCase<T>(dense(0, 5, 1), dense(0, 5, 1), log);
     forwardCase<T>(dense(3, 5, 0), dense(3, 5, 0), log);
@@ -135,7 +135,7 @@ void everyShape() {
     forwardCase<T>({5, 7, 1, {1, 5, 1}, 2}, dense(5, 7, 1), log);                   // transposed
     forwardCase<T>({2, 19, 6, {114, 1, 19}, 0}, {2, 19, 6, {240, 2, 40}, 1}, log);  // gathered rows, strided output
     forwardCase<T>({4, 9, 3, {0, 3, 1}, 0}, dense(4, 9, 3), log);                   // expanded
-    for (int64_t n : {1, 31, 33, 4097}) backwardCase<T>(dense(n > 100 ? 9 : 41, n, 1), log);
+    for (int64_t n : {1, 15, 16, 17, 31, 33, 128, 129, 4097}) backwardCase<T>(dense(n > 100 ? 9 : 41, n, 1), log);
     backwardCase<T>(dense(2, 31, 33), log);
     backwardCase<T>({2, 19, 6, {114, 1, 19}, 3}, log);
     backwardCase<T>({2, 19, 6, {240, 2, 40}, 1}, log);
@@ -148,16 +148,15 @@ TEST(float64) { everyShape<double>(); }
 
 // As PyTorch: a row of -infinity or with a NaN or with +infinity is NaN throughout, others are not touched by it.
 template <class T>
-void notNumbers(int64_t inner) {
-  Note note("inner " + std::to_string(inner));
+void notNumbers(int64_t n, int64_t inner) {
+  Note note("n " + std::to_string(n) + ", inner " + std::to_string(inner));
   const T infinity = static_cast<T>(INFINITY), nan = static_cast<T>(NAN);
-  const int64_t n = 37;
   forEachDevice([&](DeviceImpl& device) {
     for (OpId op : {OpId::softmax, OpId::logSoftmax}) {
       std::vector<T> x = values<T>(5 * n * inner, 3), y(x.size());
       const auto at = [&](int64_t o, int64_t k) { return static_cast<std::size_t>((o * n + k) * inner); };
       for (int64_t k = 0; k < n; ++k) x[at(1, k)] = -infinity;
-      x[at(2, 36)] = nan;
+      x[at(2, n - 1)] = nan;
       x[at(3, 4)] = infinity;
       for (int64_t k = 1; k < n; ++k) x[at(4, k)] = -infinity;
       SoftmaxArgs args{viewOf<In>(x.data(), kDType<T>, {5, n, inner}), viewOf<Out>(y.data(), kDType<T>, {5, n, inner})};
@@ -174,15 +173,56 @@ void notNumbers(int64_t inner) {
 }
 
 TEST(notNumbers) {
-  notNumbers<float>(1);
-  notNumbers<float>(3);
-  notNumbers<double>(1);
-  notNumbers<double>(3);
+  for (int64_t n : {37, 5000}) {
+    notNumbers<float>(n, 1);
+    notNumbers<float>(n, 3);
+    notNumbers<double>(n, 1);
+    notNumbers<double>(n, 3);
+  }
+}
+
+// Rows of several blocks whose greatest element stands in the last, in the first, or behind a block of -infinity; the
+// longest have more elements than blocks of the usual size can hold.
+template <class T>
+void greatestAnywhere(int64_t n, bool log) {
+  const T infinity = static_cast<T>(INFINITY);
+  Note note(std::to_string(n) + (log ? " log" : ""));
+  std::vector<T> x = values<T>(3 * n, 21, -2, 2);
+  const auto at = [&](int64_t o, int64_t k) { return static_cast<std::size_t>(o * n + k); };
+  x[at(0, n - 1)] = T(30);
+  x[at(1, 0)] = T(30);
+  for (int64_t k = 0; k < n - 2; ++k) x[at(2, k)] = -infinity;
+  ThreadWatch<T> watch;
+  forEachDevice([&](DeviceImpl& device) {
+    std::vector<T> y(x.size());
+    SoftmaxArgs args{viewOf<In>(x.data(), kDType<T>, {3, n, 1}), viewOf<Out>(y.data(), kDType<T>, {3, n, 1})};
+    runOp(device, log ? OpId::logSoftmax : OpId::softmax, args);
+    for (int64_t o = 0; o < 3; ++o) {
+      std::vector<double> want = rowOf(x, dense(3, n, 1), o, 0);
+      referenceForward(want, log);
+      for (int64_t k = 0; k < n; ++k) {
+        const double goal = want[static_cast<std::size_t>(k)];
+        CHECK_NEAR(y[at(o, k)], goal, (log ? 8 : 16) * kEps<T> * std::fabs(goal) + (log ? 8 * kEps<T> : 0));
+      }
+    }
+    std::vector<T> inPlace = x;
+    SoftmaxArgs same{viewOf<In>(inPlace.data(), kDType<T>, {3, n, 1}),
+                     viewOf<Out>(inPlace.data(), kDType<T>, {3, n, 1})};
+    runOp(device, log ? OpId::logSoftmax : OpId::softmax, same);
+    CHECK(sameBits(y, inPlace));
+    watch.check(device, y);
+  });
+}
+
+TEST(greatestAnywhere) {
+  for (bool log : {false, true}) {
+    for (int64_t n : {16, 100, 2049, 4097, 600001}) greatestAnywhere<float>(n, log);
+    for (int64_t n : {16, 1025, 300001}) greatestAnywhere<double>(n, log);
+  }
 }
 
 // A row has the same bits wherever it stands and by whichever stride it is reached.
-TEST(positionDoesNotMatter) {
-  const int64_t n = 45;
+void sameByAnyStride(int64_t n) {
   std::vector<float> row = values<float>(n, 8, -4, 4), x(static_cast<std::size_t>(3 * n * 2 + 1)), first(row.size());
   forEachDevice([&](DeviceImpl& device) {
     SoftmaxArgs alone{viewOf<In>(row.data(), DType::float32, {1, n, 1}),
@@ -195,6 +235,10 @@ TEST(positionDoesNotMatter) {
     runOp(device, OpId::softmax, strided);
     CHECK(sameBits(first, second));
   });
+}
+
+TEST(positionDoesNotMatter) {
+  for (int64_t n : {5, 45, 129, 5000}) sameByAnyStride(n);
 }
 
 }  // namespace
