@@ -9,10 +9,6 @@
 
 #include "cpu/rows.h"
 
-// The length up to which rows are taken together: all of them fill a quarter of the first-level cache.
-template <class T>
-constexpr int64_t kRowsTogether = 8192 / WL_VECTOR_BYTES;
-
 template <class T>
 constexpr T kNegativeInfinity = -static_cast<T>(__builtin_inf());
 

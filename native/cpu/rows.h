@@ -36,6 +36,11 @@ static WL_INLINE void storeRow(T* row, int64_t stride, int64_t i, int count, Vec
   for (int k = 0; k < count; ++k) row[(i + k) * stride] = lanes[k];
 }
 
+// The length up to which rows are taken as many together as a vector has lanes: all of them fill a quarter of the
+// first-level cache.
+template <class T>
+constexpr int64_t kRowsTogether = 8192 / WL_VECTOR_BYTES;
+
 // Calls fn(i, count) for the vectors of a row of n elements; count is the number of lanes in use.
 template <class T, class Fn>
 static WL_INLINE void eachVector(int64_t n, Fn&& fn) {

@@ -2,8 +2,7 @@
 //
 // Two ways through memory. Rows: one (outer, inner) pair at a time, vectors along n; neighbours along n may lie any
 // stride apart (a stride other than 1 gathers); short ones together (see exponential_rows.h). Columns: where inner > 1
-// is dense, vectors along inner, all passes over one strip of columns before the next, so the strip stays in the
-// first-level cache.
+// is dense, vectors along inner (see softmax_columns.h).
 #ifndef WL_ISA
 
 #include "cpu/operands.h"
@@ -122,60 +121,7 @@ static void backwardTogether(const T* g, int64_t gRow, const T* y, int64_t yRow,
   }
 }
 
-// The sum over k of fn(k), `count` columns at once: blocks of 16 rows, then pairwise.
-template <class T, class Fn>
-static WL_INLINE VectorOf<T> sumColumns(int64_t n, Fn&& fn) {
-  const VectorOf<T> zero = vset<T>(T{0});
-  Cascade<VectorOf<T> > blocks;
-  for (int64_t begin = 0; begin < n; begin += 16) {
-    const int64_t end = begin + 16 < n ? begin + 16 : n;
-    VectorOf<T> sum = zero;
-    for (int64_t k = begin; k < end; ++k) sum = sum + fn(k);
-    blocks.add(sum);
-  }
-  return blocks.total(zero);
-}
-
-// A strip of `count` <= kLanes dense columns; strides lead from one k to the next.
-template <class T, bool kLog>
-static WL_INLINE void forwardColumns(const T* x, int64_t xStride, T* y, int64_t yStride, int64_t n, int count) {
-  VectorOf<T> shift = vset<T>(kNegativeInfinity<T>);
-  for (int64_t k = 0; k < n; ++k) shift = vlarger(loadRow<true>(x + k * xStride, 1, 0, count, T{0}), shift);
-  const VectorOf<T> sum = sumColumns<T>(
-      n, [&](int64_t k) __attribute__((always_inline)) {
-        const VectorOf<T> e = vexpOfNegative(loadRow<true>(x + k * xStride, 1, 0, count, T{0}) - shift);
-        if (!kLog) storeRow<true>(y + k * yStride, 1, 0, count, e);
-        return e;
-      });
-  if (kLog) {
-    const VectorOf<T> logSum = vlog(sum);
-    for (int64_t k = 0; k < n; ++k) {
-      storeRow<true>(y + k * yStride, 1, 0, count,
-                     (loadRow<true>(x + k * xStride, 1, 0, count, T{0}) - shift) - logSum);
-    }
-  } else {
-    const VectorOf<T> inverse = vset<T>(T{1}) / sum;
-    for (int64_t k = 0; k < n; ++k) {
-      T* out = y + k * yStride;
-      storeRow<true>(out, 1, 0, count, loadRow<true>(static_cast<const T*>(out), 1, 0, count, T{0}) * inverse);
-    }
-  }
-}
-
-template <class T, bool kLog>
-static WL_INLINE void backwardColumns(const T* g, int64_t gStride, const T* y, int64_t yStride, T* dx, int64_t dxStride,
-                                      int64_t n, int count) {
-  const VectorOf<T> sum = sumColumns<T>(
-      n, [&](int64_t k) __attribute__((always_inline)) {
-        const VectorOf<T> gradient = loadRow<true>(g + k * gStride, 1, 0, count, T{0});
-        return kLog ? gradient : gradient * loadRow<true>(y + k * yStride, 1, 0, count, T{0});
-      });
-  for (int64_t k = 0; k < n; ++k) {
-    const VectorOf<T> gradient = loadRow<true>(g + k * gStride, 1, 0, count, T{0});
-    const VectorOf<T> output = loadRow<true>(y + k * yStride, 1, 0, count, T{0});
-    storeRow<true>(dx + k * dxStride, 1, 0, count, kLog ? gradient - vexp(output) * sum : output * (gradient - sum));
-  }
-}
+#include "cpu/softmax_columns.h"
 
 // Shares out rows, or strips of columns where every operand is dense along inner > 1. `unit`: every operand is dense
 // along n.
@@ -185,13 +131,7 @@ static void share(const View& like, bool unit, bool dense, Context& context, Row
   const int64_t outer = like.sizes[0], n = like.sizes[1], inner = like.sizes[2];
   if (outer == 0 || n == 0 || inner == 0) return;
   if (inner > 1 && dense) {
-    const int64_t strips = (inner + kLanes<T> - 1) / kLanes<T>;
-    context.parallel(outer * strips, grainFor(kChunkElements, n * kLanes<T>), [&](int64_t begin, int64_t end, int) {
-      for (int64_t s = begin; s < end; ++s) {
-        const int64_t i = s % strips * kLanes<T>;
-        strip(s / strips, i, inner - i < kLanes<T> ? static_cast<int>(inner - i) : kLanes<T>);
-      }
-    });
+    shareColumns<T>(outer, n, inner, context, strip);
     return;
   }
   context.parallel(outer * inner, grainFor(kChunkElements, n), [&](int64_t begin, int64_t end, int) {
@@ -225,14 +165,9 @@ static void forward(const View& x, const View& y, Context& context) {
       [&](int64_t o, int rows) {
         forwardTogether<T, kLog>(rowOf<const T>(x, o, 0), x.strides[0], rowOf<T>(y, o, 0), y.strides[0], n, rows);
       },
-      [&](int64_t o, int64_t i, int count) {
-        const T* from = rowOf<const T>(x, o, 0) + i;
-        T* to = rowOf<T>(y, o, 0) + i;
-        if (count == kLanes<T>) {
-          forwardColumns<T, kLog>(from, x.strides[1], to, y.strides[1], n, kLanes<T>);
-        } else {
-          forwardColumns<T, kLog>(from, x.strides[1], to, y.strides[1], n, count);
-        }
+      [&](auto width, int64_t o, int64_t i, int count) {
+        forwardColumns<T, kLog, decltype(width)::value>(rowOf<const T>(x, o, 0) + i, x.strides[1],
+                                                        rowOf<T>(y, o, 0) + i, y.strides[1], n, count);
       });
 }
 
@@ -256,15 +191,10 @@ static void backward(const View& g, const View& y, const View& dx, Context& cont
         backwardTogether<T, kLog>(rowOf<const T>(g, o, 0), g.strides[0], rowOf<const T>(y, o, 0), y.strides[0],
                                   rowOf<T>(dx, o, 0), dx.strides[0], n, rows);
       },
-      [&](int64_t o, int64_t i, int count) {
-        const T* gradient = rowOf<const T>(g, o, 0) + i;
-        const T* output = rowOf<const T>(y, o, 0) + i;
-        T* to = rowOf<T>(dx, o, 0) + i;
-        if (count == kLanes<T>) {
-          backwardColumns<T, kLog>(gradient, g.strides[1], output, y.strides[1], to, dx.strides[1], n, kLanes<T>);
-        } else {
-          backwardColumns<T, kLog>(gradient, g.strides[1], output, y.strides[1], to, dx.strides[1], n, count);
-        }
+      [&](auto width, int64_t o, int64_t i, int count) {
+        backwardColumns<T, kLog, decltype(width)::value>(rowOf<const T>(g, o, 0) + i, g.strides[1],
+                                                         rowOf<const T>(y, o, 0) + i, y.strides[1],
+                                                         rowOf<T>(dx, o, 0) + i, dx.strides[1], n, count);
       });
 }
 

@@ -134,7 +134,7 @@ void backwardCase(int64_t R, int64_t C, bool affine, bool wantX, bool wantWeight
 
 template <class T>
 void everyShape() {
-  for (int64_t C : {1, 31, 33, 64, 4097}) {
+  for (int64_t C : {1, 15, 16, 17, 31, 33, 64, 128, 129, 4097}) {
     forwardCase<T>(C > 1000 ? 7 : 19, C, true);
     forwardCase<T>(C > 1000 ? 7 : 19, C, false);
     backwardCase<T>(C > 1000 ? 7 : 19, C, true, true, true, true);
@@ -142,7 +142,10 @@ void everyShape() {
   forwardCase<T>(3, 500, true, 100);  // a variance from squares alone would be gone
   forwardCase<T>(0, 8, true);
   backwardCase<T>(0, 8, true, true, true, true);
-  backwardCase<T>(700, 70, true, true, true, true);  // several partials, the last a part
+  backwardCase<T>(700, 70, true, true, true, true);   // several partials, the last a part
+  backwardCase<T>(21, 4097, true, true, true, true);  // long rows: whole tiles and a rest
+  backwardCase<T>(11, 4200, false, true, false, false);
+  backwardCase<T>(11, 4200, true, false, true, true);
   backwardCase<T>(40, 33, false, true, false, false);
   backwardCase<T>(40, 33, true, false, true, false);
   backwardCase<T>(40, 33, true, false, false, true);
@@ -151,20 +154,57 @@ void everyShape() {
 TEST(float32) { everyShape<float>(); }
 TEST(float64) { everyShape<double>(); }
 
-TEST(nanStaysInItsRow) {
+void nanStaysInItsRow(int64_t C) {
   forEachDevice([&](DeviceImpl& device) {
-    std::vector<float> x = values<float>(3 * 20, 1), y(60), mean(3), rstd(3);
-    x[25] = NAN;
-    LayerNormArgs args{viewOf<In>(x.data(), DType::float32, {3, 20}),
+    const int64_t R = 11;
+    std::vector<float> x = values<float>(R * C, 1), y(x.size()), mean(R), rstd(R);
+    x[static_cast<std::size_t>(C + 5)] = NAN;
+    LayerNormArgs args{viewOf<In>(x.data(), DType::float32, {R, C}),
                        absent<OptIn>(),
                        absent<OptIn>(),
-                       viewOf<Out>(y.data(), DType::float32, {3, 20}),
-                       viewOf<Out>(mean.data(), DType::float32, {3}),
-                       viewOf<Out>(rstd.data(), DType::float32, {3}),
+                       viewOf<Out>(y.data(), DType::float32, {R, C}),
+                       viewOf<Out>(mean.data(), DType::float32, {R}),
+                       viewOf<Out>(rstd.data(), DType::float32, {R}),
                        kEpsilon};
     runOp(device, OpId::layerNorm, args);
-    for (std::size_t i = 0; i < 60; ++i) CHECK(std::isnan(y[i]) == (i / 20 == 1));
+    const auto onlyRow1 = [&](const std::vector<float>& values) {
+      bool right = true;
+      for (int64_t i = 0; i < R * C; ++i)
+        right = right && std::isnan(values[static_cast<std::size_t>(i)]) == (i / C == 1);
+      return right;
+    };
+    CHECK(onlyRow1(y));
+    std::vector<float> g = values<float>(R * C, 2), dx(x.size());
+    LayerNormBackwardArgs back{viewOf<In>(g.data(), DType::float32, {R, C}),
+                               viewOf<In>(x.data(), DType::float32, {R, C}),
+                               viewOf<In>(mean.data(), DType::float32, {R}),
+                               viewOf<In>(rstd.data(), DType::float32, {R}),
+                               absent<OptIn>(),
+                               viewOf<OptOut>(dx.data(), DType::float32, {R, C}),
+                               absent<OptOut>(),
+                               absent<OptOut>()};
+    runOp(device, OpId::layerNormBackward, back);
+    CHECK(onlyRow1(dx));
+    // A row alone has the bits that it has among others.
+    for (int64_t r = 0; r < R; ++r) {
+      const auto at = static_cast<std::size_t>(r * C);
+      std::vector<float> alone(static_cast<std::size_t>(C));
+      LayerNormBackwardArgs one{viewOf<In>(&g[at], DType::float32, {1, C}),
+                                viewOf<In>(&x[at], DType::float32, {1, C}),
+                                viewOf<In>(&mean[static_cast<std::size_t>(r)], DType::float32, {1}),
+                                viewOf<In>(&rstd[static_cast<std::size_t>(r)], DType::float32, {1}),
+                                absent<OptIn>(),
+                                viewOf<OptOut>(alone.data(), DType::float32, {1, C}),
+                                absent<OptOut>(),
+                                absent<OptOut>()};
+      runOp(device, OpId::layerNormBackward, one);
+      if (r != 1) CHECK(std::memcmp(alone.data(), &dx[at], alone.size() * sizeof(float)) == 0);
+    }
   });
+}
+
+TEST(nanStaysInItsRow) {
+  for (int64_t C : {20, 300, 5000}) nanStaysInItsRow(C);
 }
 
 }  // namespace

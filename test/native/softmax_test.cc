@@ -129,8 +129,11 @@ void everyShape() {
       forwardCase<T>(dense(n > 100 ? 9 : 41, n, 1), dense(n > 100 ? 9 : 41, n, 1), log);
     forwardCase<T>(dense(0, 5, 1), dense(0, 5, 1), log);
     forwardCase<T>(dense(3, 5, 0), dense(3, 5, 0), log);
-    forwardCase<T>(dense(3, 33, 1, 1), dense(3, 33, 1, 1), log);                    // one element past alignment
-    forwardCase<T>(dense(2, 31, 33), dense(2, 31, 33), log);                        // columns with a tail
+    forwardCase<T>(dense(3, 33, 1, 1), dense(3, 33, 1, 1), log);  // one element past alignment
+    forwardCase<T>(dense(2, 31, 33), dense(2, 31, 33), log);      // columns with a tail
+    forwardCase<T>(dense(1, 130, 331), dense(1, 130, 331), log);  // strips of every width, blocks
+    forwardCase<T>(dense(1, 4097, 18), dense(1, 4097, 18), log);  // as many blocks as there are
+    backwardCase<T>(dense(1, 37, 331), log);
     forwardCase<T>(dense(70, 300, 2, 1), dense(70, 300, 2), log);                   // more strips than one chunk
     forwardCase<T>({5, 7, 1, {1, 5, 1}, 2}, dense(5, 7, 1), log);                   // transposed
     forwardCase<T>({2, 19, 6, {114, 1, 19}, 0}, {2, 19, 6, {240, 2, 40}, 1}, log);  // gathered rows, strided output
@@ -173,7 +176,7 @@ void notNumbers(int64_t n, int64_t inner) {
 }
 
 TEST(notNumbers) {
-  for (int64_t n : {37, 5000}) {
+  for (int64_t n : {37, 130, 5000}) {
     notNumbers<float>(n, 1);
     notNumbers<float>(n, 3);
     notNumbers<double>(n, 1);
