@@ -1,6 +1,7 @@
 #include "cpu/backend.h"
 
 #include <sched.h>
+#include <sys/mman.h>
 
 #include <atomic>
 #include <cstdio>
@@ -71,6 +72,10 @@ class CpuContext final : public Context {
   std::string failure_;
 };
 
+// Large blocks ask for pages of 2 MiB: rows that lie pages apart need the address of another page each, and a fresh
+// block comes with one fault where it had 512.
+constexpr std::size_t kHugePage = std::size_t{2} << 20, kHugeFrom = 2 * kHugePage;
+
 class CpuDevice final : public DeviceImpl {
  public:
   CpuDevice(int threads, Isa isa, std::size_t capacity)
@@ -79,6 +84,12 @@ class CpuDevice final : public DeviceImpl {
   void* allocate(std::size_t bytes) override {
     constexpr std::size_t kAlignment = 64;
     if (bytes > SIZE_MAX - kAlignment) return nullptr;
+    if (bytes >= kHugeFrom) {
+      void* data = nullptr;
+      if (posix_memalign(&data, kHugePage, bytes) != 0) return nullptr;
+      madvise(data, bytes / kHugePage * kHugePage, MADV_HUGEPAGE);  // where the system has none, nothing is lost
+      return data;
+    }
     const std::size_t rounded = (bytes + kAlignment - 1) / kAlignment * kAlignment;
     return std::aligned_alloc(kAlignment, rounded == 0 ? kAlignment : rounded);
   }
