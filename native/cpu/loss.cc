@@ -139,7 +139,7 @@ static void forward(const CrossEntropyArgs& args, Context& context) {
       const int count = end - first < kLanes<T> ? static_cast<int>(end - first) : kLanes<T>;
       T greatest[kLanes<T>], sums[kLanes<T>] = {};
       VectorOf<T> total;
-      if (kUnit && I == 1 && p.C <= kRowsTogether<T>) {
+      if (kUnit && kRowsTogether < T >> 0 && I == 1 && p.C <= kRowsTogether<T>) {
         sumExpTogether<T>(rowOf<const T>(args.logits, first, 0), args.logits.strides[0], p.C, count, greatest, &total,
                           [](int, int64_t, int, VectorOf<T>) {});
       } else {

@@ -102,7 +102,7 @@ static void forward(const LayerNormArgs& args, Context& context) {
   T* y = args.y.as<T>();
   context.parallel(R, grainFor(kChunkElements, C), [&](int64_t begin, int64_t end, int) {
     int64_t r = begin;
-    for (; C <= kRowsTogether<T> && r < end && !context.cancelled(); r += kLanes<T>) {
+    for (; kRowsTogether < T >> 0 && C <= kRowsTogether<T> && r < end && !context.cancelled(); r += kLanes<T>) {
       const int rows = end - r < kLanes<T> ? static_cast<int>(end - r) : kLanes<T>;
       forwardTogether<T>(x + r * C, weight, bias, y + r * C, args.mean.as<T>() + r, args.rstd.as<T>() + r, C, args.eps,
                          rows);
@@ -274,10 +274,10 @@ static void backwardRows(const LayerNormBackwardArgs& args, T* parts, Context& c
            r = stop) {
         stop = std::min(last, r + sums.atOnce);
         int64_t at = dx == nullptr ? stop : r;
-        for (; C > kRowsTogether<T> && at < stop; ++at) {
+        for (; (kRowsTogether<T> == 0 || C > kRowsTogether<T>)&&at < stop; ++at) {
           backwardTile<T, 1, false>(g + at * C, x + at * C, weight, mean + at, rstd + at, dx + at * C, nullptr, C);
         }
-        for (; at < stop; at += kLanes<T>) {
+        for (; kRowsTogether < T >> 0 && at < stop; at += kLanes<T>) {
           backwardTogether<T>(g + at * C, x + at * C, weight, mean + at, rstd + at, dx + at * C, C,
                               static_cast<int>(std::min<int64_t>(kLanes<T>, stop - at)));
         }
@@ -288,7 +288,9 @@ static void backwardRows(const LayerNormBackwardArgs& args, T* parts, Context& c
               });
         }
       }
-      while (r + kTileRows <= last && !context.cancelled()) tile(std::integral_constant<int, kTileRows>{});
+      if constexpr (std::is_same_v<T, float>) {
+        while (r + kTileRows <= last && !context.cancelled()) tile(std::integral_constant<int, kTileRows>{});
+      }
       while (r < last && !context.cancelled()) tile(std::integral_constant<int, 1>{});
     }
   });

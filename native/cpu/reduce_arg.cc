@@ -120,7 +120,7 @@ void argRows(const ReducePlan& plan, const ReduceArgs& args, Context& context) {
   context.parallel(
       plan.outputs * chunks, std::max<int64_t>(1, kReduceGrain / perTask), [&](int64_t first, int64_t last, int) {
         int64_t t = first;
-        if constexpr (sizeof(T) >= 4) {
+        if constexpr (std::is_same_v<T, float>) {
           const int64_t row = plan.kept.innerStride();
           for (; takenTogether<T>(plan) && t < last; t += kLanes<T>) {
             argTogether<R, T>(x + t * row, row, plan.count, static_cast<int>(std::min<int64_t>(kLanes<T>, last - t)),

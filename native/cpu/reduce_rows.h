@@ -192,7 +192,7 @@ T reduceRow(const T* x, const Dims& dims, int64_t begin, int64_t end) {
 constexpr int64_t kRowTogether = 512;
 template <class T>
 WL_INLINE bool takenTogether(const ReducePlan& plan) {
-  return sizeof(T) >= 4 && plan.kept.rank == 1 && plan.reduced.rank <= 1 && plan.reduced.innerStride() == 1 &&
+  return std::is_same_v<T, float> && plan.kept.rank == 1 && plan.reduced.rank <= 1 && plan.reduced.innerStride() == 1 &&
          plan.count > 0 && plan.count <= kRowTogether;
 }
 // Lane k is what reduceRow makes of row k, bit for bit. Lanes behind `rows` repeat the last row.
@@ -284,16 +284,20 @@ void reduceAll(const ReducePlan& plan, const T* x, void* scratch, Context& conte
   const int64_t chunks = plan.chunks;
   const int64_t perTask = std::max<int64_t>(1, std::min(plan.count, plan.chunk));
   if (plan.columns) {
-    if (plan.kept.innerSize() < 8 * kLanes<T>) {
-      reduceColumns<4, R>(plan, x, partial, context, finish);
+    if constexpr (std::is_same_v<T, float>) {  // what most reduce; others spare the code
+      if (plan.kept.innerSize() >= 8 * kLanes<T>) {
+        reduceColumns<8, R>(plan, x, partial, context, finish);
+      } else {
+        reduceColumns<4, R>(plan, x, partial, context, finish);
+      }
     } else {
-      reduceColumns<8, R>(plan, x, partial, context, finish);
+      reduceColumns<4, R>(plan, x, partial, context, finish);
     }
   } else {
     context.parallel(
         plan.outputs * chunks, std::max<int64_t>(1, kReduceGrain / perTask), [&](int64_t first, int64_t last, int) {
           int64_t t = first;
-          if constexpr (sizeof(T) >= 4) {
+          if constexpr (std::is_same_v<T, float>) {
             const int64_t row = plan.kept.innerStride();
             for (; takenTogether<T>(plan) && t < last; t += kLanes<T>) {
               const int rows = static_cast<int>(std::min<int64_t>(kLanes<T>, last - t));

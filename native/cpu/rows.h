@@ -37,9 +37,9 @@ static WL_INLINE void storeRow(T* row, int64_t stride, int64_t i, int count, Vec
 }
 
 // The length up to which rows are taken as many together as a vector has lanes: all of them fill a quarter of the
-// first-level cache.
+// first-level cache. In float64, where exponentials are calls of the C library, it would gain little for its code.
 template <class T>
-constexpr int64_t kRowsTogether = 8192 / WL_VECTOR_BYTES;
+constexpr int64_t kRowsTogether = std::is_same_v<T, float> ? 8192 / WL_VECTOR_BYTES : 0;
 
 // Calls fn(i, count) for the vectors of a row of n elements; count is the number of lanes in use.
 template <class T, class Fn>

@@ -135,11 +135,15 @@ static void share(const View& like, bool unit, bool dense, Context& context, Row
     return;
   }
   context.parallel(outer * inner, grainFor(kChunkElements, n), [&](int64_t begin, int64_t end, int) {
-    if (inner == 1 && unit && n <= kRowsTogether<T>) {
-      for (int64_t r = begin; r < end && !context.cancelled(); r += kLanes<T>) {
-        together(r, end - r < kLanes<T> ? static_cast<int>(end - r) : kLanes<T>);
+    if constexpr (kRowsTogether < T >> 0) {  // together() takes auto, to be compiled here alone
+      if (inner == 1 && unit && n <= kRowsTogether<T>) {
+        for (int64_t r = begin; r < end && !context.cancelled(); r += kLanes<T>) {
+          together(r, end - r < kLanes<T> ? static_cast<int>(end - r) : kLanes<T>);
+        }
+        return;
       }
-    } else if (inner == 1) {  // divisions cost as much as a short row
+    }
+    if (inner == 1) {  // divisions cost as much as a short row
       for (int64_t r = begin; r < end && !context.cancelled(); ++r) row(r, int64_t{0});
     } else {
       for (int64_t r = begin; r < end && !context.cancelled(); ++r) row(r / inner, r % inner);
@@ -162,7 +166,7 @@ static void forward(const View& x, const View& y, Context& context) {
           forwardRow<T, kLog, false>(from, x.strides[1], to, y.strides[1], n);
         }
       },
-      [&](int64_t o, int rows) {
+      [&](auto o, int rows) {
         forwardTogether<T, kLog>(rowOf<const T>(x, o, 0), x.strides[0], rowOf<T>(y, o, 0), y.strides[0], n, rows);
       },
       [&](auto width, int64_t o, int64_t i, int count) {
@@ -187,7 +191,7 @@ static void backward(const View& g, const View& y, const View& dx, Context& cont
           backwardRow<T, kLog, false>(gradient, g.strides[1], output, y.strides[1], to, dx.strides[1], n);
         }
       },
-      [&](int64_t o, int rows) {
+      [&](auto o, int rows) {
         backwardTogether<T, kLog>(rowOf<const T>(g, o, 0), g.strides[0], rowOf<const T>(y, o, 0), y.strides[0],
                                   rowOf<T>(dx, o, 0), dx.strides[0], n, rows);
       },

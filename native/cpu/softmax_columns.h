@@ -120,25 +120,25 @@ static void backwardColumns(const T* g, int64_t gStride, const T* y, int64_t ySt
 template <class T, class StripFn>
 static void shareColumns(int64_t outer, int64_t n, int64_t inner, Context& context, StripFn&& strip) {
   constexpr int64_t L = kLanes<T>;
-  // As wide as it can be while there are two strips to share out.
-  int64_t width = 8 * L;
-  while (width > L && (inner < width || outer * (inner / width) < 2)) width /= 2;
+  // Wide where there are two such strips to share out. In float64 the exponentials, of the C library, are all that
+  // counts, and their code is large.
+  const bool wide = std::is_same_v<T, float> && outer * (inner / (8 * L)) >= 2;
+  const int64_t width = wide ? 8 * L : L;
   const int64_t strips = (inner + width - 1) / width;
   context.parallel(outer * strips, grainFor(kChunkElements, n * width), [&](int64_t begin, int64_t end, int) {
     for (int64_t s = begin; s < end && !context.cancelled(); ++s) {
       const int64_t o = s / strips, first = s % strips * width, last = first + width < inner ? first + width : inner;
       for (int64_t i = first; i < last;) {
         const int64_t rest = last - i;
-        if (rest >= 8 * L) {
-          strip(std::integral_constant<int, 8>{}, o, i, static_cast<int>(L));
-          i += 8 * L;
-        } else if (rest >= 2 * L) {
-          strip(std::integral_constant<int, 2>{}, o, i, static_cast<int>(L));
-          i += 2 * L;
-        } else {
-          strip(std::integral_constant<int, 1>{}, o, i, static_cast<int>(rest < L ? rest : L));
-          i += L;
+        if constexpr (std::is_same_v<T, float>) {
+          if (rest >= 8 * L) {
+            strip(std::integral_constant<int, 8>{}, o, i, static_cast<int>(L));
+            i += 8 * L;
+            continue;
+          }
         }
+        strip(std::integral_constant<int, 1>{}, o, i, static_cast<int>(rest < L ? rest : L));
+        i += L;
       }
     }
   });
