@@ -32,7 +32,8 @@ foreach(kernel ${cuda_kernels})
     OUTPUT ${release_folder}/${family}.ptx
     COMMAND ${WARPLOOM_NVCC} -ptx -arch=compute_80 ${nvcc_flags} -MD -MF ${release_folder}/${family}.d
             -o ${release_folder}/${family}.ptx ${kernel}
-    COMMAND ${CMAKE_COMMAND} -DFILE=${release_folder}/${family}.ptx -P ${CMAKE_SOURCE_DIR}/native/cuda/lower_ptx.cmake
+    COMMAND ${CMAKE_COMMAND} -DFILE=${release_folder}/${family}.ptx -DCOMMENTS=OFF
+            -P ${CMAKE_SOURCE_DIR}/native/cuda/lower_ptx.cmake
     COMMAND ${WARPLOOM_PTXAS} -arch=sm_80 -o ${release_folder}/${family}.proof ${release_folder}/${family}.ptx
     DEPENDS ${kernel} native/cuda/lower_ptx.cmake
     DEPFILE ${release_folder}/${family}.d)
