@@ -14,6 +14,7 @@
 #else
 
 #include "cpu/attention_tile.h"
+#include "cpu/narrow_float64.h"
 
 namespace attentions {
 
@@ -194,20 +195,23 @@ namespace ops {
 
 int64_t attentionScratch(const AttentionArgs& args, int lanes) {
   using namespace attentions;
-  if (args.q.dtype == DType::float64)
-    return lanes * ForwardScratch<double>(forwardPlan(args, kLanes<double>), nullptr).bytes;
-  return lanes * ForwardScratch<float>(forwardPlan(args, kLanes<float>), nullptr).bytes;
+  int64_t bytes = 0;
+  const auto run = [&](auto zero) {
+    using T = decltype(zero);
+    bytes = lanes * ForwardScratch<T>(forwardPlan(args, kLanes<T>), nullptr).bytes;
+  };
+  eachFloat(args.q.dtype, run, [&] { bytes = WL_FLOAT64_ISA::ops::attentionScratch(args, lanes); });
+  return bytes;
 }
 
 void attention(const AttentionArgs& args, Context& context) {
   if (!checkFloats(context, "attention", args.q, args.k, args.v, args.y, args.lse)) return;
-  if (args.q.dtype == DType::float32) {
-    attentions::forwardAll<float>(args, context);
-  } else {
-    attentions::forwardAll<double>(args, context);
-  }
+  eachFloat(
+      args.q.dtype, [&](auto zero) { attentions::forwardAll<decltype(zero)>(args, context); },
+      [&] { WL_FLOAT64_ISA::ops::attention(args, context); });
 }
 
 }  // namespace ops
+#undef WL_FLOAT64_ISA
 
 #endif

@@ -17,6 +17,7 @@
 #else
 
 #include "cpu/attention_tile.h"
+#include "cpu/narrow_float64.h"
 
 namespace attentions {
 
@@ -318,8 +319,11 @@ static int64_t backwardScratch(const AttentionBackwardArgs& args, int lanes) {
 namespace ops {
 
 int64_t attentionBackwardScratch(const AttentionBackwardArgs& args, int lanes) {
-  return args.q.dtype == DType::float64 ? attentions::backwardScratch<double>(args, lanes)
-                                        : attentions::backwardScratch<float>(args, lanes);
+  int64_t bytes = 0;
+  eachFloat(
+      args.q.dtype, [&](auto zero) { bytes = attentions::backwardScratch<decltype(zero)>(args, lanes); },
+      [&] { bytes = WL_FLOAT64_ISA::ops::attentionBackwardScratch(args, lanes); });
+  return bytes;
 }
 
 void attentionBackward(const AttentionBackwardArgs& args, Context& context) {
@@ -327,13 +331,12 @@ void attentionBackward(const AttentionBackwardArgs& args, Context& context) {
                    args.dv)) {
     return;
   }
-  if (args.q.dtype == DType::float32) {
-    attentions::backwardAll<float>(args, context);
-  } else {
-    attentions::backwardAll<double>(args, context);
-  }
+  eachFloat(
+      args.q.dtype, [&](auto zero) { attentions::backwardAll<decltype(zero)>(args, context); },
+      [&] { WL_FLOAT64_ISA::ops::attentionBackward(args, context); });
 }
 
 }  // namespace ops
+#undef WL_FLOAT64_ISA
 
 #endif

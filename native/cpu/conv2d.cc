@@ -11,6 +11,7 @@
 #include "cpu/gemm/gemm.h"
 #include "cpu/register_tile.h"
 #include "cpu/conv_tiles.h"
+#include "cpu/narrow_float64.h"
 // clang-format on
 
 namespace {
@@ -432,15 +433,17 @@ void conv2d(const Conv2dArgs& args, Context& context) {
                  args.bias.present() ? static_cast<const T*>(args.bias.data) : nullptr, static_cast<T*>(args.y.data),
                  context);
   };
-  if (args.y.dtype == DType::float32) return run(0.0f);
-  if (args.y.dtype == DType::float64) return run(0.0);
+  if (eachFloat(args.y.dtype, run, [&] { WL_FLOAT64_ISA::ops::conv2d(args, context); })) return;
   context.fail("conv2d", kDtypes);
 }
 
 int64_t conv2dScratch(const Conv2dArgs& args, int lanes) {
-  if (args.y.dtype == DType::float32) return carve<float>(forwardPlan<float>(args), nullptr, lanes).total;
-  if (args.y.dtype == DType::float64) return carve<double>(forwardPlan<double>(args), nullptr, lanes).total;
-  return 0;
+  int64_t bytes = 0;
+  eachFloat(
+      args.y.dtype,
+      [&](auto zero) { bytes = carve<decltype(zero)>(forwardPlan<decltype(zero)>(args), nullptr, lanes).total; },
+      [&] { bytes = WL_FLOAT64_ISA::ops::conv2dScratch(args, lanes); });
+  return bytes;
 }
 
 void conv2dBackwardInput(const Conv2dBackwardInputArgs& args, Context& context) {
@@ -449,16 +452,19 @@ void conv2dBackwardInput(const Conv2dBackwardInputArgs& args, Context& context) 
     correlate<T>(backwardPlan<T>(args), static_cast<const T*>(args.g.data), static_cast<const T*>(args.w.data), nullptr,
                  static_cast<T*>(args.dx.data), context);
   };
-  if (args.dx.dtype == DType::float32) return run(0.0f);
-  if (args.dx.dtype == DType::float64) return run(0.0);
+  if (eachFloat(args.dx.dtype, run, [&] { WL_FLOAT64_ISA::ops::conv2dBackwardInput(args, context); })) return;
   context.fail("conv2dBackwardInput", kDtypes);
 }
 
 int64_t conv2dBackwardInputScratch(const Conv2dBackwardInputArgs& args, int lanes) {
-  if (args.dx.dtype == DType::float32) return carve<float>(backwardPlan<float>(args), nullptr, lanes).total;
-  if (args.dx.dtype == DType::float64) return carve<double>(backwardPlan<double>(args), nullptr, lanes).total;
-  return 0;
+  int64_t bytes = 0;
+  eachFloat(
+      args.dx.dtype,
+      [&](auto zero) { bytes = carve<decltype(zero)>(backwardPlan<decltype(zero)>(args), nullptr, lanes).total; },
+      [&] { bytes = WL_FLOAT64_ISA::ops::conv2dBackwardInputScratch(args, lanes); });
+  return bytes;
 }
 
 }  // namespace ops
+#undef WL_FLOAT64_ISA
 #endif

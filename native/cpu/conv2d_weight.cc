@@ -11,6 +11,7 @@
 #include "cpu/gemm/gemm.h"
 #include "cpu/register_tile.h"
 #include "cpu/conv_weight_direct.h"
+#include "cpu/narrow_float64.h"
 // clang-format on
 
 namespace {
@@ -405,16 +406,20 @@ void backwardWeight(const Conv2dBackwardWeightArgs& args, Context& context) {
 namespace ops {
 
 void conv2dBackwardWeight(const Conv2dBackwardWeightArgs& args, Context& context) {
-  if (args.dw.dtype == DType::float32) return backwardWeight<float>(args, context);
-  if (args.dw.dtype == DType::float64) return backwardWeight<double>(args, context);
+  const auto run = [&](auto zero) { backwardWeight<decltype(zero)>(args, context); };
+  if (eachFloat(args.dw.dtype, run, [&] { WL_FLOAT64_ISA::ops::conv2dBackwardWeight(args, context); })) return;
   context.fail("conv2dBackwardWeight", "takes float32 or float64; convert the operands first");
 }
 
 int64_t conv2dBackwardWeightScratch(const Conv2dBackwardWeightArgs& args, int lanes) {
-  if (args.dw.dtype == DType::float32) return carve<float>(makePlan<float>(args), nullptr, lanes).total;
-  if (args.dw.dtype == DType::float64) return carve<double>(makePlan<double>(args), nullptr, lanes).total;
-  return 0;
+  int64_t bytes = 0;
+  eachFloat(
+      args.dw.dtype,
+      [&](auto zero) { bytes = carve<decltype(zero)>(makePlan<decltype(zero)>(args), nullptr, lanes).total; },
+      [&] { bytes = WL_FLOAT64_ISA::ops::conv2dBackwardWeightScratch(args, lanes); });
+  return bytes;
 }
 
 }  // namespace ops
+#undef WL_FLOAT64_ISA
 #endif
