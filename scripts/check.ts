@@ -47,7 +47,6 @@ async function sanitized(folder: string, sanitizers: string, env: Record<string,
     '-DWARPLOOM_TESTS=ON',
     '-DWARPLOOM_CUDASIM=ON',
     `-DWARPLOOM_NVCC=${findNvcc() ?? ''}`,
-    '-DCMAKE_CXX_FLAGS_RELEASE=-O1',
   ];
   if (!(await passes('cmake', configure))) return { passed: 0, failed: 1, skipped: 0 };
   // The simulator's handlers are templates by the hundred: with sanitizers they are most of this check's time.
