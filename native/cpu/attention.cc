@@ -189,29 +189,26 @@ static void forwardAll(const AttentionArgs& args, Context& context) {
                    });
 }
 
+template <class T>
+static int64_t forwardScratch(const AttentionArgs& args, int lanes) {
+  return lanes * ForwardScratch<T>(forwardPlan(args, kLanes<T>), nullptr).bytes;
+}
+
 }  // namespace attentions
 
 namespace ops {
 
 int64_t attentionScratch(const AttentionArgs& args, int lanes) {
-  using namespace attentions;
-  int64_t bytes = 0;
-  const auto run = [&](auto zero) {
-    using T = decltype(zero);
-    bytes = lanes * ForwardScratch<T>(forwardPlan(args, kLanes<T>), nullptr).bytes;
-  };
-  eachFloat(args.q.dtype, run, [&] { bytes = WL_FLOAT64_ISA::ops::attentionScratch(args, lanes); });
-  return bytes;
+  const auto bytes = [&](auto zero) { return attentions::forwardScratch<decltype(zero)>(args, lanes); };
+  return eachFloat(args.q.dtype, bytes, WL_FLOAT64_ISA::ops::attentionScratch, args, lanes);
 }
 
 void attention(const AttentionArgs& args, Context& context) {
   if (!checkFloats(context, "attention", args.q, args.k, args.v, args.y, args.lse)) return;
-  eachFloat(
-      args.q.dtype, [&](auto zero) { attentions::forwardAll<decltype(zero)>(args, context); },
-      [&] { WL_FLOAT64_ISA::ops::attention(args, context); });
+  const auto run = [&](auto zero) { attentions::forwardAll<decltype(zero)>(args, context); };
+  eachFloat(args.q.dtype, run, WL_FLOAT64_ISA::ops::attention, args, context);
 }
 
 }  // namespace ops
-#undef WL_FLOAT64_ISA
 
 #endif

@@ -319,11 +319,8 @@ static int64_t backwardScratch(const AttentionBackwardArgs& args, int lanes) {
 namespace ops {
 
 int64_t attentionBackwardScratch(const AttentionBackwardArgs& args, int lanes) {
-  int64_t bytes = 0;
-  eachFloat(
-      args.q.dtype, [&](auto zero) { bytes = attentions::backwardScratch<decltype(zero)>(args, lanes); },
-      [&] { bytes = WL_FLOAT64_ISA::ops::attentionBackwardScratch(args, lanes); });
-  return bytes;
+  const auto bytes = [&](auto zero) { return attentions::backwardScratch<decltype(zero)>(args, lanes); };
+  return eachFloat(args.q.dtype, bytes, WL_FLOAT64_ISA::ops::attentionBackwardScratch, args, lanes);
 }
 
 void attentionBackward(const AttentionBackwardArgs& args, Context& context) {
@@ -331,12 +328,10 @@ void attentionBackward(const AttentionBackwardArgs& args, Context& context) {
                    args.dv)) {
     return;
   }
-  eachFloat(
-      args.q.dtype, [&](auto zero) { attentions::backwardAll<decltype(zero)>(args, context); },
-      [&] { WL_FLOAT64_ISA::ops::attentionBackward(args, context); });
+  const auto run = [&](auto zero) { attentions::backwardAll<decltype(zero)>(args, context); };
+  eachFloat(args.q.dtype, run, WL_FLOAT64_ISA::ops::attentionBackward, args, context);
 }
 
 }  // namespace ops
-#undef WL_FLOAT64_ISA
 
 #endif

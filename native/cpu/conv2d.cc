@@ -3,6 +3,7 @@
 // gathers from g with the taps that reach it, so no zeros are inserted between g's elements. Of three kinds of register
 // tiles (conv_tiles.h) the shape chooses.
 #ifndef WL_ISA
+#include "cpu/operands.h"
 #include "cpu/prelude.h"
 #define WL_ISA_FILE "cpu/conv2d.cc"
 #include "cpu/foreach_isa.h"
@@ -420,51 +421,52 @@ void correlate(const Plan& p, const T* source, const T* w, const T* bias, T* y, 
   });
 }
 
-const char* const kDtypes = "takes float32 or float64; convert the operands first";
+template <class T>
+void forward(const Conv2dArgs& args, Context& context) {
+  correlate<T>(forwardPlan<T>(args), args.x.as<const T>(), args.w.as<const T>(), args.bias.as<const T>(),
+               args.y.as<T>(), context);
+}
+
+template <class T>
+int64_t forwardScratch(const Conv2dArgs& args, int lanes) {
+  return carve<T>(forwardPlan<T>(args), nullptr, lanes).total;
+}
+
+template <class T>
+void backwardInput(const Conv2dBackwardInputArgs& args, Context& context) {
+  correlate<T>(backwardPlan<T>(args), args.g.as<const T>(), args.w.as<const T>(), nullptr, args.dx.as<T>(), context);
+}
+
+template <class T>
+int64_t backwardInputScratch(const Conv2dBackwardInputArgs& args, int lanes) {
+  return carve<T>(backwardPlan<T>(args), nullptr, lanes).total;
+}
 
 }  // namespace
 
 namespace ops {
 
 void conv2d(const Conv2dArgs& args, Context& context) {
-  const auto run = [&](auto zero) {
-    using T = decltype(zero);
-    correlate<T>(forwardPlan<T>(args), static_cast<const T*>(args.x.data), static_cast<const T*>(args.w.data),
-                 args.bias.present() ? static_cast<const T*>(args.bias.data) : nullptr, static_cast<T*>(args.y.data),
-                 context);
-  };
-  if (eachFloat(args.y.dtype, run, [&] { WL_FLOAT64_ISA::ops::conv2d(args, context); })) return;
-  context.fail("conv2d", kDtypes);
+  if (!checkFloats(context, "conv2d", args.x, args.w, args.bias, args.y)) return;
+  const auto run = [&](auto zero) { forward<decltype(zero)>(args, context); };
+  eachFloat(args.y.dtype, run, WL_FLOAT64_ISA::ops::conv2d, args, context);
 }
 
 int64_t conv2dScratch(const Conv2dArgs& args, int lanes) {
-  int64_t bytes = 0;
-  eachFloat(
-      args.y.dtype,
-      [&](auto zero) { bytes = carve<decltype(zero)>(forwardPlan<decltype(zero)>(args), nullptr, lanes).total; },
-      [&] { bytes = WL_FLOAT64_ISA::ops::conv2dScratch(args, lanes); });
-  return bytes;
+  const auto bytes = [&](auto zero) { return forwardScratch<decltype(zero)>(args, lanes); };
+  return eachFloat(args.y.dtype, bytes, WL_FLOAT64_ISA::ops::conv2dScratch, args, lanes);
 }
 
 void conv2dBackwardInput(const Conv2dBackwardInputArgs& args, Context& context) {
-  const auto run = [&](auto zero) {
-    using T = decltype(zero);
-    correlate<T>(backwardPlan<T>(args), static_cast<const T*>(args.g.data), static_cast<const T*>(args.w.data), nullptr,
-                 static_cast<T*>(args.dx.data), context);
-  };
-  if (eachFloat(args.dx.dtype, run, [&] { WL_FLOAT64_ISA::ops::conv2dBackwardInput(args, context); })) return;
-  context.fail("conv2dBackwardInput", kDtypes);
+  if (!checkFloats(context, "conv2dBackwardInput", args.g, args.w, args.dx)) return;
+  const auto run = [&](auto zero) { backwardInput<decltype(zero)>(args, context); };
+  eachFloat(args.dx.dtype, run, WL_FLOAT64_ISA::ops::conv2dBackwardInput, args, context);
 }
 
 int64_t conv2dBackwardInputScratch(const Conv2dBackwardInputArgs& args, int lanes) {
-  int64_t bytes = 0;
-  eachFloat(
-      args.dx.dtype,
-      [&](auto zero) { bytes = carve<decltype(zero)>(backwardPlan<decltype(zero)>(args), nullptr, lanes).total; },
-      [&] { bytes = WL_FLOAT64_ISA::ops::conv2dBackwardInputScratch(args, lanes); });
-  return bytes;
+  const auto bytes = [&](auto zero) { return backwardInputScratch<decltype(zero)>(args, lanes); };
+  return eachFloat(args.dx.dtype, bytes, WL_FLOAT64_ISA::ops::conv2dBackwardInputScratch, args, lanes);
 }
 
 }  // namespace ops
-#undef WL_FLOAT64_ISA
 #endif

@@ -3,6 +3,7 @@
 // so that output channels fill the vectors; with few taps both stay as they are (conv_weight_direct.h). Images are cut
 // into chunks by shape; each chunk has a partial sum of its own, and those are added in order.
 #ifndef WL_ISA
+#include "cpu/operands.h"
 #include "cpu/prelude.h"
 #define WL_ISA_FILE "cpu/conv2d_weight.cc"
 #include "cpu/foreach_isa.h"
@@ -401,25 +402,25 @@ void backwardWeight(const Conv2dBackwardWeightArgs& args, Context& context) {
   if (hasBias) addBiasChunks<T>(p, s.partials, static_cast<T*>(args.dbias.data));
 }
 
+template <class T>
+int64_t backwardWeightScratch(const Conv2dBackwardWeightArgs& args, int lanes) {
+  return carve<T>(makePlan<T>(args), nullptr, lanes).total;
+}
+
 }  // namespace
 
 namespace ops {
 
 void conv2dBackwardWeight(const Conv2dBackwardWeightArgs& args, Context& context) {
+  if (!checkFloats(context, "conv2dBackwardWeight", args.g, args.x, args.dw, args.dbias)) return;
   const auto run = [&](auto zero) { backwardWeight<decltype(zero)>(args, context); };
-  if (eachFloat(args.dw.dtype, run, [&] { WL_FLOAT64_ISA::ops::conv2dBackwardWeight(args, context); })) return;
-  context.fail("conv2dBackwardWeight", "takes float32 or float64; convert the operands first");
+  eachFloat(args.dw.dtype, run, WL_FLOAT64_ISA::ops::conv2dBackwardWeight, args, context);
 }
 
 int64_t conv2dBackwardWeightScratch(const Conv2dBackwardWeightArgs& args, int lanes) {
-  int64_t bytes = 0;
-  eachFloat(
-      args.dw.dtype,
-      [&](auto zero) { bytes = carve<decltype(zero)>(makePlan<decltype(zero)>(args), nullptr, lanes).total; },
-      [&] { bytes = WL_FLOAT64_ISA::ops::conv2dBackwardWeightScratch(args, lanes); });
-  return bytes;
+  const auto bytes = [&](auto zero) { return backwardWeightScratch<decltype(zero)>(args, lanes); };
+  return eachFloat(args.dw.dtype, bytes, WL_FLOAT64_ISA::ops::conv2dBackwardWeightScratch, args, lanes);
 }
 
 }  // namespace ops
-#undef WL_FLOAT64_ISA
 #endif

@@ -3,6 +3,7 @@
 //   WL_ISA         the namespace: baseline, avx2, avx512
 //   WL_ISA_LEVEL   0, 1, 2
 //   WL_VECTOR_BYTES  width of the vectors that simd.h offers: 16, 32, 64
+//   WL_FLOAT64_ISA   the namespace that computes float64 of the ops of narrow_float64.h: WL_ISA, avx2 at most
 // A kernel file looks like this:
 //
 //   #ifndef WL_ISA
@@ -19,12 +20,14 @@
 #define WL_ISA baseline
 #define WL_ISA_LEVEL 0
 #define WL_VECTOR_BYTES 16
+#define WL_FLOAT64_ISA baseline
 namespace warploom::cpu::baseline {
 #include WL_ISA_FILE
 }
 #undef WL_ISA
 #undef WL_ISA_LEVEL
 #undef WL_VECTOR_BYTES
+#undef WL_FLOAT64_ISA
 
 #if defined(__x86_64__)
 #pragma GCC push_options
@@ -32,12 +35,14 @@ namespace warploom::cpu::baseline {
 #define WL_ISA avx2
 #define WL_ISA_LEVEL 1
 #define WL_VECTOR_BYTES 32
+#define WL_FLOAT64_ISA avx2
 namespace warploom::cpu::avx2 {
 #include WL_ISA_FILE
 }
 #undef WL_ISA
 #undef WL_ISA_LEVEL
 #undef WL_VECTOR_BYTES
+#undef WL_FLOAT64_ISA
 #pragma GCC pop_options
 
 #pragma GCC push_options
@@ -45,11 +50,13 @@ namespace warploom::cpu::avx2 {
 #define WL_ISA avx512
 #define WL_ISA_LEVEL 2
 #define WL_VECTOR_BYTES 64
+#define WL_FLOAT64_ISA avx2
 namespace warploom::cpu::avx512 {
 #include WL_ISA_FILE
 }
 #undef WL_ISA
 #undef WL_ISA_LEVEL
 #undef WL_VECTOR_BYTES
+#undef WL_FLOAT64_ISA
 #pragma GCC pop_options
 #endif

@@ -15,13 +15,19 @@ inline bool sameDType([[maybe_unused]] DType dtype, const Views&... views) {
   return (... && (!views.present() || views.dtype == dtype));
 }
 
+// Fails the job. Out of line: every op would carry the call and its string. Not gnu::cold, or g++ takes the ops for
+// cold too and compiles them for size.
+[[gnu::noinline]] inline bool refuse(Context& context, const char* op, const char* why) {
+  context.fail(op, why);
+  return false;
+}
+
 // True where every operand that is present has one dtype, float32 or float64; otherwise the job fails.
 template <class... Views>
 inline bool checkFloats(Context& context, const char* op, const View& first, const Views&... rest) {
   const bool isFloat = first.dtype == DType::float32 || first.dtype == DType::float64;
   if (isFloat && sameDType(first.dtype, rest...)) return true;
-  context.fail(op, "the CPU kernel takes operands of one dtype, float32 or float64; cast them first");
-  return false;
+  return refuse(context, op, "the CPU kernel takes operands of one dtype, float32 or float64; cast them first");
 }
 
 inline bool isIndexDType(DType dtype) {
@@ -30,8 +36,7 @@ inline bool isIndexDType(DType dtype) {
 
 inline bool checkIndices(Context& context, const char* op, const View& index) {
   if (isIndexDType(index.dtype)) return true;
-  context.fail(op, "the CPU kernel takes indices of int32, int64 or uint8; cast them first");
-  return false;
+  return refuse(context, op, "the CPU kernel takes indices of int32, int64 or uint8; cast them first");
 }
 
 // The offset of element `flat` (row-major) of a strided view.
