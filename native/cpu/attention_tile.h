@@ -1,7 +1,10 @@
 // What attention and its gradient share: blocks, and products of blocks whose operands stay where they are. Included
-// inside an instruction-set region, hence without a guard; brings gemm.h.
+// inside an instruction-set region, hence without a guard; brings gemm.h and register_tile.h.
 
+// clang-format off
 #include "cpu/gemm/gemm.h"
+#include "cpu/register_tile.h"
+// clang-format on
 
 namespace attentions {
 
@@ -51,37 +54,16 @@ enum class Run { across, down };
 // c[i][j] (+)= sum over k of a(k, i) b[k][j] for ROWS x VECTORS vectors.
 template <class T, int ROWS, int VECTORS, Run RUN>
 static void productTile(int64_t depth, const T* a, int64_t lda, const T* b, int64_t ldb, T* c, int64_t ldc, bool add) {
-  using V = VectorOf<T>;
-  constexpr int lanes = kLanes<T>;
   for (int64_t k = 0; k < depth;) {
-    V acc[ROWS][VECTORS];
-#pragma GCC unroll 8
-    for (int i = 0; i < ROWS; ++i) {
-#pragma GCC unroll 2
-      for (int j = 0; j < VECTORS; ++j) acc[i][j] = V{};
-    }
+    VectorOf<T> sums[ROWS][VECTORS];
+    registerTile::clear(sums);
     const int64_t end = minOf(depth, k + kChain);
     for (; k < end; ++k) {
-      V bv[VECTORS];
-#pragma GCC unroll 2
-      for (int j = 0; j < VECTORS; ++j) bv[j] = vload(b + j * lanes);
-#pragma GCC unroll 8
-      for (int i = 0; i < ROWS; ++i) {
-        const V av = vset(RUN == Run::across ? a[i] : a[i * lda]);
-#pragma GCC unroll 2
-        for (int j = 0; j < VECTORS; ++j) acc[i][j] = vfma(av, bv[j], acc[i][j]);
-      }
+      registerTile::addOuter<T>(sums, b, [&](int i) { return RUN == Run::across ? a[i] : a[i * lda]; });
       a += RUN == Run::across ? lda : 1;
       b += ldb;
     }
-#pragma GCC unroll 8
-    for (int i = 0; i < ROWS; ++i) {
-#pragma GCC unroll 2
-      for (int j = 0; j < VECTORS; ++j) {
-        T* at = c + i * ldc + j * lanes;
-        vstore(at, add ? vload(at) + acc[i][j] : acc[i][j]);
-      }
-    }
+    registerTile::store<T>(sums, add, c, ldc);
     add = true;
   }
 }

@@ -25,14 +25,14 @@ WL_INLINE void addOuter(VectorOf<T> (&sums)[ROWS][VECTORS], const T* vectors, Nu
   }
 }
 
-// to [ROWS][VECTORS vectors] = the sums, or with `add` what stands there plus the sums.
+// to [ROWS][VECTORS vectors], rows `pitch` apart, = the sums, or with `add` what stands there plus the sums.
 template <class T, int ROWS, int VECTORS>
-WL_INLINE void store(const VectorOf<T> (&sums)[ROWS][VECTORS], bool add, T* to) {
+WL_INLINE void store(const VectorOf<T> (&sums)[ROWS][VECTORS], bool add, T* to, int64_t pitch = VECTORS * kLanes<T>) {
 #pragma GCC unroll 32
   for (int i = 0; i < ROWS; ++i) {
 #pragma GCC unroll 2
     for (int j = 0; j < VECTORS; ++j) {
-      T* at = to + (i * VECTORS + j) * kLanes<T>;
+      T* at = to + i * pitch + j * kLanes<T>;
       vstore(at, add ? vload(at) + sums[i][j] : sums[i][j]);
     }
   }
