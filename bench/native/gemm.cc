@@ -10,6 +10,7 @@
 #include <cstring>
 #include <functional>
 #include <memory>
+#include <new>
 #include <string>
 #include <thread>
 #include <vector>
@@ -53,28 +54,32 @@ std::vector<Shape> allShapes() {
   return all;
 }
 
-// Numbers at an address as tensors have it: a multiple of 64 bytes.
+// Numbers in memory as tensors have it: the engine's blocks, aligned and, where they are large, on large pages.
 class Numbers {
  public:
-  explicit Numbers(int64_t count)
-      : count_(count),
-        at_(static_cast<float*>(
-                std::aligned_alloc(64, (static_cast<std::size_t>(count) * sizeof(float) + 63) / 64 * 64)),
-            std::free) {
+  Numbers(DeviceImpl& device, int64_t count)
+      : device_(device),
+        count_(count),
+        data_(static_cast<float*>(device.allocate(static_cast<std::size_t>(count) * sizeof(float)))) {
+    if (data_ == nullptr) throw std::bad_alloc();
     std::fill(begin(), end(), 0.0f);
   }
-  float* data() const { return at_.get(); }
-  float* begin() const { return at_.get(); }
-  float* end() const { return at_.get() + count_; }
+  Numbers(const Numbers&) = delete;
+  Numbers& operator=(const Numbers&) = delete;
+  ~Numbers() { device_.release(data_, static_cast<std::size_t>(count_) * sizeof(float)); }
+  float* data() const { return data_; }
+  float* begin() const { return data_; }
+  float* end() const { return data_ + count_; }
 
  private:
+  DeviceImpl& device_;
   int64_t count_;
-  std::unique_ptr<float, void (*)(void*)> at_;
+  float* data_;
 };
 
 struct Matrices {
   Numbers a, b, y;
-  explicit Matrices(const Shape& s) : a(s.m * s.k), b(s.k * s.n), y(s.m * s.n) {
+  Matrices(DeviceImpl& device, const Shape& s) : a(device, s.m * s.k), b(device, s.k * s.n), y(device, s.m * s.n) {
     uint32_t state = 1;
     for (Numbers* v : {&a, &b}) {
       for (float& x : *v) {
@@ -100,6 +105,7 @@ class Ours {
     if (const char* isa = std::getenv("WARPLOOM_ISA")) options.isa = isa;
     device_ = cpu::openDevice(options, std::size_t{1} << 34);
   }
+  DeviceImpl& device() { return *device_; }
   void multiply(const Shape& s, Matrices& x) {
     MatmulArgs args = {};
     view(args.a, x.a.data(), s.m, s.k, s.transposeA);
@@ -221,7 +227,7 @@ int main(int argc, char** argv) {
   addPeers(all, threads);
   for (const Shape& s : allShapes()) {
     if (s.name.find(part) == std::string::npos) continue;
-    Matrices x(s);
+    Matrices x(ours.device(), s);
     double peak = 0;
     for (Contender& c : all) c.seconds.clear();
     constexpr int rounds = 5;

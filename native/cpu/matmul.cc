@@ -168,7 +168,11 @@ void multiplyBlock(const Plan& p, const Operands<T>& o, const MatmulArgs& args, 
     // Where b comes from next: the next panel, or the first of the next block of k.
     const T* next = packed ? t.b + whole * t.depth : t.b + cols;
     if (left == cols) next = packed ? packed + u.packedStep : o.b + (k0 + kBlockK) * p.brs + u.col * p.bcs;
-    t.ahead.distance = (next - t.b) * bytes;
+    t.ahead.at = reinterpret_cast<const char*>(next);
+    t.ahead.step = t.ldb * bytes;
+    t.ahead.advance = gemm::kLineBytes;
+    // Where k runs across the rows of a, a tile needs a new line at each k: beside the first panel, those of the next.
+    const bool fetchColumns = !p.packA && p.acs != 1 && j == u.col;
     const bool inPlace = whole == cols && !p.transposed;
     // Tiles one below the other go in one call, up to a change of height; those that pass through `tile` one by one.
     const bool single = !inPlace && (addY || ends);
@@ -195,8 +199,13 @@ void multiplyBlock(const Plan& p, const Operands<T>& o, const MatmulArgs& args, 
         t.ahead.line = reinterpret_cast<const char*>(t.y);
         t.ahead.lineBytes = t.ldy * bytes;
       }
+      if (fetchColumns) {
+        t.ahead.at = reinterpret_cast<const char*>(t.a + (2 * rows - 1) * p.ars);
+        t.ahead.step = t.aStep;
+        t.ahead.advance = rows * t.aRow;
+      }
       gemm::chooseProductKernel<T>(static_cast<int>(rows), static_cast<int>(whole / lanes))(t);
-      t.ahead.distance += run * gemm::kLineBytes;
+      t.ahead.at += run * t.ahead.advance;
       if (t.y == tile) {
         finishTile(p, o, args, tile, whole, row, rows, j, cols, last);
       } else if (ends && !plain) {

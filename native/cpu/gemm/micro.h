@@ -102,31 +102,29 @@ struct OffsetRows {
   }
 };
 
-// sum + *a b. AVX-512 multiplies by a number in memory; the compiler would rather load it once for all of a row, into a
-// register that it then takes from the work in flight (a hundredth of the speed).
-template <class T>
-WL_INLINE VectorOf<T> addProduct(const T* a, VectorOf<T> b, VectorOf<T> sum) {
-  return vfma(vset(*a), b, sum);
-}
-#if WL_ISA_LEVEL == 2
-template <>
-WL_INLINE vfloat addProduct<float>(const float* a, vfloat b, vfloat sum) {
-  asm("vfmadd231ps %2%{1to16%}, %1, %0" : "+v"(sum) : "v"(b), "m"(*a));
-  return sum;
-}
-template <>
-WL_INLINE vdouble addProduct<double>(const double* a, vdouble b, vdouble sum) {
-  asm("vfmadd231pd %2%{1to8%}, %1, %0" : "+v"(sum) : "v"(b), "m"(*a));
-  return sum;
-}
-#endif
+// sum + n b for one number of a in memory. AVX-512 multiplies by a number where it lies; the compiler would rather load
+// it once for all of a row, into a register that it then takes from the work in flight (a hundredth of the speed), and
+// add up the address of every row at every k.
+#define WL_ADD_PRODUCT(NUMBER, ...)                                           \
+  if constexpr (std::is_same_v<T, float>) {                                   \
+    asm("vfmadd231ps " NUMBER "%{1to16%}, %1, %0" : "+v"(sum) : __VA_ARGS__); \
+  } else {                                                                    \
+    asm("vfmadd231pd " NUMBER "%{1to8%}, %1, %0" : "+v"(sum) : __VA_ARGS__);  \
+  }
 
 // Where column k of a begins, and its rows. Packed: a[k * ROWS + i]. Strided: a matrix used in place, its strides in
-// bytes; every third row has a pointer of its own, the two after it are reached by index registers.
+// bytes; every third row has a pointer of its own, the two after it are reached by an index register.
 template <class T, int ROWS>
 struct PackedColumns {
   const T* a;
-  WL_INLINE const T* at(int i) const { return a + i; }
+  WL_INLINE VectorOf<T> addProduct(int i, VectorOf<T> b, VectorOf<T> sum) const {
+#if WL_ISA_LEVEL == 2
+    WL_ADD_PRODUCT("%2", "v"(b), "m"(a[i]))
+    return sum;
+#else
+    return vfma(vset(a[i]), b, sum);
+#endif
+  }
   WL_INLINE void next() { a += ROWS; }
 };
 template <class T, int ROWS>
@@ -138,7 +136,22 @@ struct StridedColumns {
 #pragma GCC unroll 8
     for (int g = 0; g < (ROWS + 2) / 3; ++g) starts[g] = reinterpret_cast<const char*>(a) + g * 3 * rowBytes;
   }
-  WL_INLINE const T* at(int i) const { return reinterpret_cast<const T*>(starts[i / 3] + (i % 3) * rowBytes); }
+  WL_INLINE VectorOf<T> addProduct(int i, VectorOf<T> b, VectorOf<T> sum) const {
+    const char* const start = starts[i / 3];
+#if WL_ISA_LEVEL == 2
+    const auto& all = *reinterpret_cast<const T(*)[]>(start);
+    if (i % 3 == 0) {
+      WL_ADD_PRODUCT("(%2)", "v"(b), "r"(start), "m"(all))
+    } else if (i % 3 == 1) {
+      WL_ADD_PRODUCT("(%2,%3)", "v"(b), "r"(start), "r"(rowBytes), "m"(all))
+    } else {
+      WL_ADD_PRODUCT("(%2,%3,2)", "v"(b), "r"(start), "r"(rowBytes), "m"(all))
+    }
+    return sum;
+#else
+    return vfma(vset(*reinterpret_cast<const T*>(start + (i % 3) * rowBytes)), b, sum);
+#endif
+  }
   WL_INLINE void next() {
 #pragma GCC unroll 8
     for (int g = 0; g < (ROWS + 2) / 3; ++g) {
@@ -148,19 +161,27 @@ struct StridedColumns {
   }
 };
 
-// What is fetched into L2 beside the work: nothing, or what comes next. A line for each k, `distance` bytes from the
-// row of b in use, and at the start of each chain the next line of as many rows as the tile has: more at once would
-// fill the queue of misses and hold up the tile's own.
+#undef WL_ADD_PRODUCT
+
+// What is fetched into L2 beside the work: nothing, or what comes next. A line for each k, and at the start of each
+// chain the next line of as many rows as the tile has: more at once would fill the queue of misses and hold up the
+// tile's own.
 struct FetchNothing {
-  WL_INLINE void besideRow(const void*) {}
+  WL_INLINE void besideRow() {}
   template <int ROWS>
   WL_INLINE void besideChain() {}
 };
 struct FetchAhead {
-  int64_t distance;
+  const char* at;
+  int64_t step;     // from k to k
+  int64_t advance;  // from tile to tile
   const char* line;
   int64_t lineBytes;  // from row to row
-  WL_INLINE void besideRow(const void* row) { __builtin_prefetch(static_cast<const char*>(row) + distance, 0, 2); }
+  WL_INLINE void besideRow() {
+    __builtin_prefetch(at, 0, 2);
+    at += step;
+    keepInRegister(at);
+  }
   template <int ROWS>
   WL_INLINE void besideChain() {
     const char* at = line;
@@ -196,11 +217,10 @@ WL_INLINE void multiplyTile(int64_t depth, Columns a, const T* b, Rows rows, T* 
       for (int j = 0; j < VECTORS; ++j) bv[j] = vload(row + j * lanes);
 #pragma GCC unroll 16
       for (int i = 0; i < ROWS; ++i) {
-        const T* const at = a.at(i);
 #pragma GCC unroll 8
-        for (int j = 0; j < VECTORS; ++j) acc[i][j] = addProduct(at, bv[j], acc[i][j]);
+        for (int j = 0; j < VECTORS; ++j) acc[i][j] = a.addProduct(i, bv[j], acc[i][j]);
       }
-      ahead.besideRow(row);
+      ahead.besideRow();
       a.next();
       rows.next(b);
     }
@@ -273,7 +293,7 @@ void productKernel(const TileOperands<T>& t) {
     a = reinterpret_cast<const T*>(reinterpret_cast<const char*>(a) + ROWS * t.aRow);
     if (base) base += ROWS * t.ldBase;
     y += ROWS * t.ldy;
-    ahead.distance += kLineBytes;
+    ahead.at += ahead.advance;
     ahead.line += ROWS * ahead.lineBytes;
   }
 }
