@@ -7,6 +7,7 @@
 #include <cmath>
 #include <cstdint>
 #include <cstdio>
+#include <cstdlib>
 #include <cstring>
 #include <exception>
 #include <functional>
@@ -102,11 +103,13 @@ Role absent() {
   return view;
 }
 
-// Runs `body(device)` for every instruction set of this machine and 1, 2 and 3 threads.
+// Runs `body(device)` for every instruction set of this machine, or the one of WARPLOOM_ISA, and 1, 2 and 3 threads.
 inline void forEachDevice(const std::function<void(DeviceImpl&)>& body) {
+  const char* only = std::getenv("WARPLOOM_ISA");
   for (cpu::Isa isa : {cpu::Isa::baseline, cpu::Isa::avx2, cpu::Isa::avx512}) {
     const std::string name = cpu::isaName(isa);
     if (cpu::chooseIsa(name.c_str()) != isa) continue;  // this machine lacks it
+    if (only != nullptr && name != only) continue;
     for (int threads : {1, 2, 3}) {
       cpu::Options options;
       options.threads = threads;

@@ -216,6 +216,12 @@ TEST(conv_many_channels) {
   checkGeometry<float>(make(1, 200, 6, 6, 70, 2, 2));
   checkGeometry<float>(make(1, 1, 150, 140, 3, 3, 3, 1, 1));
   checkGeometry<double>(make(2, 40, 9, 9, 17, 3, 3, 1, 1));
+  // Few outputs, hence tiles of runs, over several blocks of taps: forward, and backward with a stride.
+  checkGeometry<float>(make(1, 150, 7, 9, 3, 3, 3, 1, 1));
+  checkGeometry<float>(make(1, 3, 9, 9, 150, 3, 3, 2, 1));
+  // Strips of rows, and rows that two chains do not divide evenly, of the gradient of many taps.
+  checkGeometry<float>(make(1, 2, 150, 140, 3, 3, 3, 1, 1));
+  checkGeometry<float>(make(1, 3, 3, 131, 4, 5, 5, 1, 2));
 }
 
 // Every width of a tile: of pixels, of rows of channels, of runs of taps; one vector of channels and two, and an odd
@@ -226,6 +232,7 @@ TEST(conv_tiles) {
     checkGeometry<float>(make(2, 9, 4, w, 16, 3, 3, 1, 1));
     checkGeometry<float>(make(1, 12, 3, w, 32 + w % 5 * 4, 3, 3, 1, 1));
   }
+  for (int64_t w = 1; w <= 17; ++w) checkGeometry<float>(make(1, 20, 3, w, 2, 3, 3, 1, 1));
   // Few taps, whose gradient runs along rows: every number of outputs and of taps of a tile, rows beyond one chain.
   for (int64_t taps = 1; taps <= 16; ++taps) checkGeometry<float>(make(2, 1, 3, 40 + taps, taps % 7 + 1, 1, taps));
   checkGeometry<float>(make(1, 2, 2, 1100, 3, 1, 2));

@@ -120,9 +120,10 @@ void checkPool(const Pool& p, const std::vector<T>& x) {
 }  // namespace
 
 TEST(pool_windows) {
-  for (const Pool& p : {Pool{3, 5, 28, 28, 2, 2, 0, 1}, Pool{2, 33, 9, 11, 3, 2, 1, 1}, Pool{1, 2, 12, 13, 3, 1, 1, 2},
-                        Pool{2, 1, 1, 1, 1, 1, 0, 1}, Pool{1, 3, 7, 65, 3, 3, 0, 1}, Pool{0, 3, 4, 4, 2, 2, 0, 1},
-                        Pool{1, 1, 19, 600, 16, 1, 8, 1}, Pool{1, 2, 3, 700, 2, 1, 1, 1}}) {
+  for (const Pool& p :
+       {Pool{3, 5, 28, 28, 2, 2, 0, 1}, Pool{2, 33, 9, 11, 3, 2, 1, 1}, Pool{1, 2, 12, 13, 3, 1, 1, 2},
+        Pool{2, 1, 1, 1, 1, 1, 0, 1}, Pool{1, 3, 7, 65, 3, 3, 0, 1}, Pool{0, 3, 4, 4, 2, 2, 0, 1},
+        Pool{1, 1, 19, 600, 16, 1, 8, 1}, Pool{1, 2, 3, 700, 2, 1, 1, 1}, Pool{1, 2, 13, 14, 5, 1, 2, 2}}) {
     checkPool(p, image<float>(p.n * p.c * p.h * p.w));
     checkPool(p, image<double>(p.n * p.c * p.h * p.w));
   }
@@ -146,29 +147,62 @@ TEST(pool_nan_and_infinity) {
   for (std::size_t i : {4, 5, 10, 11}) x[i] = -INFINITY;
   x[14] = INFINITY;
   checkPool(p, x);
-  const Pool wide = {1, 1, 6, 6, 3, 1, 1, 1};
-  checkPool(wide, x);
+  for (const int64_t stride : {1, 2, 3}) {
+    const Pool wide = {1, 1, 6, 6, 3, stride, 1, 1};
+    checkPool(wide, x);
+    checkPool(wide, std::vector<double>(x.begin(), x.end()));
+  }
+}
+
+// A NaN at each place of a window alone.
+TEST(pool_nan_anywhere) {
+  const Pool halving = {1, 1, 4, 40, 2, 2, 0, 1}, apart = {1, 1, 4, 40, 2, 3, 0, 1};
+  for (std::size_t at : {0, 1, 40, 41}) {
+    std::vector<float> x = image<float>(160);
+    for (std::size_t column = 0; column < 40; column += 6) x[column + at] = NAN;
+    checkPool(halving, x);
+    checkPool(apart, x);
+    checkPool(apart, std::vector<double>(x.begin(), x.end()));
+  }
+}
+
+// Where nothing beats -infinity the first element inside the plane wins: at each border, and behind a block of outputs.
+TEST(pool_infinity_at_the_border) {
+  for (const Pool& p : {Pool{1, 2, 5, 6, 3, 1, 1, 1}, Pool{1, 1, 3, 600, 3, 1, 1, 1}, Pool{1, 1, 9, 9, 5, 2, 2, 2}}) {
+    checkPool(p, std::vector<float>(static_cast<std::size_t>(p.c * p.h * p.w), -INFINITY));
+    checkPool(p, std::vector<double>(static_cast<std::size_t>(p.c * p.h * p.w), -INFINITY));
+  }
+}
+
+// relu makes 0 of -0.
+TEST(pool_relu_of_minus_zero) {
+  std::vector<float> x(48, -0.0f);
+  x[5] = 1;
+  checkPool(Pool{1, 1, 4, 12, 2, 2, 0, 1}, x);
+  checkPool(Pool{1, 1, 4, 12, 3, 1, 1, 1}, x);
 }
 
 TEST(pool_index_out_of_range) {
   forEachDevice([&](DeviceImpl& device) {
-    std::vector<float> g = {1, 2, 3, 4}, dx(16, 9.0f), y(4, 9.0f);
-    std::vector<int32_t> indices = {0, 16, -1, 15};  // -1 is none, and no offence
-    MaxPool2dBackwardArgs backward = {};
-    backward.g = viewOf<In>(g.data(), DType::float32, {1, 1, 2, 2});
-    backward.indices = viewOf<In>(indices.data(), DType::int32, {1, 1, 2, 2});
-    backward.dx = viewOf<Out>(dx.data(), DType::float32, {1, 1, 4, 4});
-    runOp(device, OpId::maxPool2dBackward, backward);
-    IndexErrorInfo info = {};
-    CHECK(device.context().takeIndexError(info) && info.value == 16);
-    CHECK(dx[0] == 1 && dx[15] == 4 && dx[5] == 0);
-    MaxPool2dGatherArgs gather = {};
-    gather.x = viewOf<In>(dx.data(), DType::float32, {1, 1, 4, 4});
-    gather.indices = backward.indices;
-    gather.y = viewOf<Out>(y.data(), DType::float32, {1, 1, 2, 2});
-    runOp(device, OpId::maxPool2dGather, gather);
-    CHECK(device.context().takeIndexError(info) && info.value == 16);
-    CHECK(y[0] == 1 && y[1] == 0 && y[2] == 0 && y[3] == 4);
+    for (const int32_t outside : {16, -2}) {
+      std::vector<float> g = {1, 2, 3, 4}, dx(16, 9.0f), y(4, 9.0f);
+      std::vector<int32_t> indices = {0, outside, -1, 15};  // -1 is none, and no offence
+      MaxPool2dBackwardArgs backward = {};
+      backward.g = viewOf<In>(g.data(), DType::float32, {1, 1, 2, 2});
+      backward.indices = viewOf<In>(indices.data(), DType::int32, {1, 1, 2, 2});
+      backward.dx = viewOf<Out>(dx.data(), DType::float32, {1, 1, 4, 4});
+      runOp(device, OpId::maxPool2dBackward, backward);
+      IndexErrorInfo info = {};
+      CHECK(device.context().takeIndexError(info) && info.value == outside);
+      CHECK(dx[0] == 1 && dx[15] == 4 && dx[5] == 0);
+      MaxPool2dGatherArgs gather = {};
+      gather.x = viewOf<In>(dx.data(), DType::float32, {1, 1, 4, 4});
+      gather.indices = backward.indices;
+      gather.y = viewOf<Out>(y.data(), DType::float32, {1, 1, 2, 2});
+      runOp(device, OpId::maxPool2dGather, gather);
+      CHECK(device.context().takeIndexError(info) && info.value == outside);
+      CHECK(y[0] == 1 && y[1] == 0 && y[2] == 0 && y[3] == 4);
+    }
   });
 }
 
@@ -201,6 +235,31 @@ TEST(pool_bytes_outside) {
       gather.dilationH = gather.dilationW = 1;
       runOp(device, OpId::maxPool2dGather, gather);
       CHECK(y == std::vector<float>({0, 0, pad == 0 ? 3.0f : 0.0f, 0}));
+    }
+  });
+}
+
+// Each side of the plane: of a window in its corner one element lies inside, the others above, below or beside it.
+TEST(pool_bytes_beside_the_plane) {
+  forEachDevice([&](DeviceImpl& device) {
+    for (uint8_t tap = 0; tap < 4; ++tap) {
+      const std::vector<int64_t> sizes = {1, 1, 2, 2};
+      std::vector<float> g = {1, 2, 3, 4}, dx(8, 9.0f), expected = {0, 0, 0, 0, 9, 9, 9, 9};
+      std::vector<uint8_t> taps(4, tap);
+      for (std::size_t window = 0; window < 4; ++window) {
+        const int64_t row = static_cast<int64_t>(window) / 2 * 2 - 1 + tap / 2;
+        const int64_t col = static_cast<int64_t>(window) % 2 * 2 - 1 + tap % 2;
+        const bool inside = row >= 0 && row < 2 && col >= 0 && col < 2;
+        if (inside) expected[static_cast<std::size_t>(row * 2 + col)] += g[window];
+      }
+      MaxPool2dBackwardArgs backward = {};
+      backward.g = viewOf<In>(g.data(), DType::float32, sizes);
+      backward.indices = viewOf<In>(taps.data(), DType::uint8, sizes);
+      backward.dx = viewOf<Out>(dx.data(), DType::float32, sizes);
+      backward.kernelH = backward.kernelW = backward.strideH = backward.strideW = 2;
+      backward.padH = backward.padW = backward.dilationH = backward.dilationW = 1;
+      runOp(device, OpId::maxPool2dBackward, backward);
+      CHECK(dx == expected);
     }
   });
 }

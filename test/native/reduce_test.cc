@@ -42,6 +42,9 @@ std::vector<Shape> shapes() {
       {"outer and inner", {4, 3, 5, 6}, {6, 120, 24, 1}, 1},
       {"steps", {5, 1000}, {3000, 3}, 1},
       {"expanded", {5, 6, 40}, {1, 0, 5}, 1},
+      {"kept dims turned", {5, 7, 40}, {1, 5, 35}, 2},
+      {"chunks that begin within a row", {2, 300, 501}, {7, 510, 1}, 1},
+      {"chunks of columns that begin within a run", {8, 130, 130}, {1, 1064, 8}, 1},
       {"no output", {0, 4}, {4, 1}, 1},
   };
 }
@@ -210,6 +213,40 @@ TEST(short_rows_apart) {
       }
     }
   });
+}
+
+// The first NaN wins, over other NaNs behind it: within a row, down a column, and where a chunk of either has its own.
+TEST(the_first_nan) {
+  struct Case {
+    Shape shape;
+    int64_t first, second;  // positions of the NaNs of each output
+  };
+  const std::vector<Case> all = {{{"row", {3, 70}, {70, 1}, 1}, 21, 67},
+                                 {{"row in chunks", {2, 150000}, {150000, 1}, 1}, 65530, 140001},
+                                 {{"column", {35, 40}, {1, 35}, 1}, 3, 30},
+                                 {{"column in chunks", {3, 60000}, {1, 3}, 1}, 21000, 59999}};
+  for (const Case& c : all) {
+    Note where(c.shape.name);
+    const int64_t outputs = c.shape.sizes[0], count = c.shape.sizes[1];
+    std::vector<float> x(static_cast<std::size_t>(outputs * count));
+    for (std::size_t i = 0; i < x.size(); ++i) x[i] = static_cast<float>(i % 13);
+    for (int64_t o = 0; o < outputs; ++o) {
+      for (int64_t k : {c.first, c.second}) {
+        x[static_cast<std::size_t>(o * c.shape.strides[0] + k * c.shape.strides[1])] = NAN;
+      }
+    }
+    const std::vector<double> wide(x.begin(), x.end());
+    forEachDevice([&](DeviceImpl& device) {
+      for (OpId op : {OpId::argmax, OpId::argmin}) {
+        for (int32_t y : reduce<float, int32_t>(device, op, x, DType::float32, DType::int32, c.shape)) {
+          CHECK(y == c.first);
+        }
+        for (int32_t y : reduce<double, int32_t>(device, op, wide, DType::float64, DType::int32, c.shape)) {
+          CHECK(y == c.first);
+        }
+      }
+    });
+  }
 }
 
 TEST(nan_infinity_and_empty) {
