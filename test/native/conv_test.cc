@@ -233,6 +233,7 @@ TEST(conv_tiles) {
     checkGeometry<float>(make(1, 12, 3, w, 32 + w % 5 * 4, 3, 3, 1, 1));
   }
   for (int64_t w = 1; w <= 17; ++w) checkGeometry<float>(make(1, 20, 3, w, 2, 3, 3, 1, 1));
+  checkGeometry<float>(make(16, 20, 5, 5, 2, 3, 3, 1, 1));  // runs of 33 columns
   // Few taps, whose gradient runs along rows: every number of outputs and of taps of a tile, rows beyond one chain.
   for (int64_t taps = 1; taps <= 16; ++taps) checkGeometry<float>(make(2, 1, 3, 40 + taps, taps % 7 + 1, 1, taps));
   checkGeometry<float>(make(1, 2, 2, 1100, 3, 1, 2));

@@ -58,6 +58,11 @@ void forwardCase(const Layout& in, const Layout& out, bool log) {
             std::to_string(in.outer) + "x" + std::to_string(in.n) + "x" + std::to_string(in.inner));
   std::vector<T> x = values<T>(in.extent() + 3, 11, -6, 6);
   const T guard = T(77);
+  std::vector<std::vector<double>> wanted;
+  for (int64_t r = 0; r < in.outer * in.inner; ++r) {
+    wanted.push_back(rowOf(x, in, r / in.inner, r % in.inner));
+    referenceForward(wanted.back(), log);
+  }
   ThreadWatch<T> watch;
   forEachDevice([&](DeviceImpl& device) {
     std::vector<T> y(static_cast<std::size_t>(out.extent() + 3), guard);
@@ -65,8 +70,7 @@ void forwardCase(const Layout& in, const Layout& out, bool log) {
     runOp(device, log ? OpId::logSoftmax : OpId::softmax, args);
     for (int64_t o = 0; o < in.outer; ++o) {
       for (int64_t i = 0; i < in.inner; ++i) {
-        std::vector<double> want = rowOf(x, in, o, i);
-        referenceForward(want, log);
+        const std::vector<double>& want = wanted[static_cast<std::size_t>(o * in.inner + i)];
         const std::vector<double> got = rowOf(y, out, o, i);
         for (std::size_t k = 0; k < want.size(); ++k) {
           // The exponential's own error, the sum's, and that of its argument x - max <= 12.
@@ -195,16 +199,19 @@ void greatestAnywhere(int64_t n, bool log) {
   x[at(0, n - 1)] = T(30);
   x[at(1, 0)] = T(30);
   for (int64_t k = 0; k < n - 2; ++k) x[at(2, k)] = -infinity;
+  std::vector<std::vector<double>> wanted;
+  for (int64_t o = 0; o < 3; ++o) {
+    wanted.push_back(rowOf(x, dense(3, n, 1), o, 0));
+    referenceForward(wanted.back(), log);
+  }
   ThreadWatch<T> watch;
   forEachDevice([&](DeviceImpl& device) {
     std::vector<T> y(x.size());
     SoftmaxArgs args{viewOf<In>(x.data(), kDType<T>, {3, n, 1}), viewOf<Out>(y.data(), kDType<T>, {3, n, 1})};
     runOp(device, log ? OpId::logSoftmax : OpId::softmax, args);
     for (int64_t o = 0; o < 3; ++o) {
-      std::vector<double> want = rowOf(x, dense(3, n, 1), o, 0);
-      referenceForward(want, log);
       for (int64_t k = 0; k < n; ++k) {
-        const double goal = want[static_cast<std::size_t>(k)];
+        const double goal = wanted[static_cast<std::size_t>(o)][static_cast<std::size_t>(k)];
         CHECK_NEAR(y[at(o, k)], goal, (log ? 8 : 16) * kEps<T> * std::fabs(goal) + (log ? 8 * kEps<T> : 0));
       }
     }
@@ -222,6 +229,52 @@ TEST(greatestAnywhere) {
     for (int64_t n : {16, 100, 2049, 4097, 600001}) greatestAnywhere<float>(n, log);
     for (int64_t n : {16, 1025, 300001}) greatestAnywhere<double>(n, log);
   }
+}
+
+// The greatest element of a row anywhere, so far above the others, and below zero, that any other shift of the
+// exponents would give NaN or 0 / 0: exactly 1 there and 0 elsewhere.
+template <class T>
+void greatestFarAbove(int64_t n, int64_t inner) {
+  Note note("n " + std::to_string(n) + ", inner " + std::to_string(inner));
+  const int64_t step = n <= 150 ? 1 : n / 40;
+  std::vector<int64_t> places;
+  for (int64_t k = 0; k < n; k += step) places.push_back(k);
+  if (places.back() != n - 1) places.push_back(n - 1);
+  const int64_t outer = static_cast<int64_t>(places.size());
+  std::vector<T> x(static_cast<std::size_t>(outer * n * inner), T(-2000));
+  const auto at = [&](int64_t o, int64_t k, int64_t i) { return static_cast<std::size_t>((o * n + k) * inner + i); };
+  for (int64_t o = 0; o < outer; ++o) {
+    for (int64_t i = 0; i < inner; ++i) x[at(o, places[static_cast<std::size_t>(o)], i)] = T(-1000);
+  }
+  const std::vector<int64_t> sizes = {outer, n, inner};
+  forEachDevice([&](DeviceImpl& device) {
+    for (const bool log : {false, true}) {
+      std::vector<T> y(x.size());
+      SoftmaxArgs args{viewOf<In>(x.data(), kDType<T>, sizes), viewOf<Out>(y.data(), kDType<T>, sizes)};
+      runOp(device, log ? OpId::logSoftmax : OpId::softmax, args);
+      int64_t wrong = 0;
+      for (int64_t o = 0; o < outer; ++o) {
+        for (int64_t k = 0; k < n; ++k) {
+          const bool here = k == places[static_cast<std::size_t>(o)];
+          const T want = log ? T(here ? 0 : -1000) : T(here ? 1 : 0);
+          for (int64_t i = 0; i < inner; ++i) wrong += y[at(o, k, i)] == want ? 0 : 1;
+        }
+      }
+      CHECK(wrong == 0);
+    }
+  });
+}
+
+TEST(greatestFarAbove) {
+  for (int64_t n : {1, 3, 7, 17, 33, 70, 130, 533, 4300}) {
+    greatestFarAbove<float>(n, 1);
+    greatestFarAbove<double>(n, 1);
+  }
+  for (int64_t n : {1, 7, 70, 130, 4300}) {
+    greatestFarAbove<float>(n, 3);
+    greatestFarAbove<double>(n, 3);
+  }
+  greatestFarAbove<float>(150, 131);  // strips of several widths
 }
 
 // A row has the same bits wherever it stands and by whichever stride it is reached.
