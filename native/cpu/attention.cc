@@ -200,13 +200,13 @@ namespace ops {
 
 int64_t attentionScratch(const AttentionArgs& args, int lanes) {
   const auto bytes = [&](auto zero) { return attentions::forwardScratch<decltype(zero)>(args, lanes); };
-  return eachFloat(args.q.dtype, bytes, WL_FLOAT64_ISA::ops::attentionScratch, args, lanes);
+  return withFloat(args.q.dtype, bytes, WL_FLOAT64_ISA::ops::attentionScratch, args, lanes);
 }
 
 void attention(const AttentionArgs& args, Context& context) {
   if (!checkFloats(context, "attention", args.q, args.k, args.v, args.y, args.lse)) return;
   const auto run = [&](auto zero) { attentions::forwardAll<decltype(zero)>(args, context); };
-  eachFloat(args.q.dtype, run, WL_FLOAT64_ISA::ops::attention, args, context);
+  withFloat(args.q.dtype, run, WL_FLOAT64_ISA::ops::attention, args, context);
 }
 
 }  // namespace ops

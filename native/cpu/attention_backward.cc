@@ -320,7 +320,7 @@ namespace ops {
 
 int64_t attentionBackwardScratch(const AttentionBackwardArgs& args, int lanes) {
   const auto bytes = [&](auto zero) { return attentions::backwardScratch<decltype(zero)>(args, lanes); };
-  return eachFloat(args.q.dtype, bytes, WL_FLOAT64_ISA::ops::attentionBackwardScratch, args, lanes);
+  return withFloat(args.q.dtype, bytes, WL_FLOAT64_ISA::ops::attentionBackwardScratch, args, lanes);
 }
 
 void attentionBackward(const AttentionBackwardArgs& args, Context& context) {
@@ -329,7 +329,7 @@ void attentionBackward(const AttentionBackwardArgs& args, Context& context) {
     return;
   }
   const auto run = [&](auto zero) { attentions::backwardAll<decltype(zero)>(args, context); };
-  eachFloat(args.q.dtype, run, WL_FLOAT64_ISA::ops::attentionBackward, args, context);
+  withFloat(args.q.dtype, run, WL_FLOAT64_ISA::ops::attentionBackward, args, context);
 }
 
 }  // namespace ops

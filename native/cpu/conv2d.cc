@@ -449,23 +449,23 @@ namespace ops {
 void conv2d(const Conv2dArgs& args, Context& context) {
   if (!checkFloats(context, "conv2d", args.x, args.w, args.bias, args.y)) return;
   const auto run = [&](auto zero) { forward<decltype(zero)>(args, context); };
-  eachFloat(args.y.dtype, run, WL_FLOAT64_ISA::ops::conv2d, args, context);
+  withFloat(args.y.dtype, run, WL_FLOAT64_ISA::ops::conv2d, args, context);
 }
 
 int64_t conv2dScratch(const Conv2dArgs& args, int lanes) {
   const auto bytes = [&](auto zero) { return forwardScratch<decltype(zero)>(args, lanes); };
-  return eachFloat(args.y.dtype, bytes, WL_FLOAT64_ISA::ops::conv2dScratch, args, lanes);
+  return withFloat(args.y.dtype, bytes, WL_FLOAT64_ISA::ops::conv2dScratch, args, lanes);
 }
 
 void conv2dBackwardInput(const Conv2dBackwardInputArgs& args, Context& context) {
   if (!checkFloats(context, "conv2dBackwardInput", args.g, args.w, args.dx)) return;
   const auto run = [&](auto zero) { backwardInput<decltype(zero)>(args, context); };
-  eachFloat(args.dx.dtype, run, WL_FLOAT64_ISA::ops::conv2dBackwardInput, args, context);
+  withFloat(args.dx.dtype, run, WL_FLOAT64_ISA::ops::conv2dBackwardInput, args, context);
 }
 
 int64_t conv2dBackwardInputScratch(const Conv2dBackwardInputArgs& args, int lanes) {
   const auto bytes = [&](auto zero) { return backwardInputScratch<decltype(zero)>(args, lanes); };
-  return eachFloat(args.dx.dtype, bytes, WL_FLOAT64_ISA::ops::conv2dBackwardInputScratch, args, lanes);
+  return withFloat(args.dx.dtype, bytes, WL_FLOAT64_ISA::ops::conv2dBackwardInputScratch, args, lanes);
 }
 
 }  // namespace ops

@@ -414,12 +414,12 @@ namespace ops {
 void conv2dBackwardWeight(const Conv2dBackwardWeightArgs& args, Context& context) {
   if (!checkFloats(context, "conv2dBackwardWeight", args.g, args.x, args.dw, args.dbias)) return;
   const auto run = [&](auto zero) { backwardWeight<decltype(zero)>(args, context); };
-  eachFloat(args.dw.dtype, run, WL_FLOAT64_ISA::ops::conv2dBackwardWeight, args, context);
+  withFloat(args.dw.dtype, run, WL_FLOAT64_ISA::ops::conv2dBackwardWeight, args, context);
 }
 
 int64_t conv2dBackwardWeightScratch(const Conv2dBackwardWeightArgs& args, int lanes) {
   const auto bytes = [&](auto zero) { return backwardWeightScratch<decltype(zero)>(args, lanes); };
-  return eachFloat(args.dw.dtype, bytes, WL_FLOAT64_ISA::ops::conv2dBackwardWeightScratch, args, lanes);
+  return withFloat(args.dw.dtype, bytes, WL_FLOAT64_ISA::ops::conv2dBackwardWeightScratch, args, lanes);
 }
 
 }  // namespace ops

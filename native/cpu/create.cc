@@ -3,6 +3,7 @@
 #include <string>
 
 #include "cpu/elementwise_loop.h"
+#include "cpu/operands.h"
 #include "cpu/prelude.h"
 #include "engine/normal.h"
 
@@ -22,6 +23,7 @@ void failRange(Context& context, double low, double high) {
 // clang-format off
 #include "cpu/random_bits.h"  // first: it brings simd.h, which stream.h needs
 #include "cpu/stream.h"
+#include "cpu/dtypes.h"
 // clang-format on
 
 namespace {
@@ -142,68 +144,28 @@ void fill(const FillArgs& args, Context& context) {
 }
 
 void arange(const ArangeArgs& args, Context& context) {
-  switch (args.y.dtype) {
-    case DType::float32:
-      return arangeOf<float>(args, context);
-    case DType::float64:
-      return arangeOf<double>(args, context);
-    case DType::int32:
-      return arangeOf<int32_t>(args, context);
-    case DType::int64:
-      return arangeOf<int64_t>(args, context);
-    case DType::uint8:
-      return arangeOf<uint8_t>(args, context);
-    default:
-      return unsupported(context, "arange", args.y.dtype);
-  }
+  runTyped<float, double, int32_t, int64_t, uint8_t>(context, "arange", args.y.dtype,
+                                                     [&](auto zero) { arangeOf<decltype(zero)>(args, context); });
 }
 
 void uniform(const RandomArgs& args, Context& context) {
-  if (args.y.dtype == DType::float32) return uniformOf<float>(args, context);
-  if (args.y.dtype == DType::float64) return uniformOf<double>(args, context);
-  unsupported(context, "uniform", args.y.dtype);
+  runTyped<float, double>(context, "uniform", args.y.dtype,
+                          [&](auto zero) { uniformOf<decltype(zero)>(args, context); });
 }
 
 void normal(const RandomArgs& args, Context& context) {
-  if (args.y.dtype == DType::float32) return normalOf<float>(args, context);
-  if (args.y.dtype == DType::float64) return normalOf<double>(args, context);
-  unsupported(context, "normal", args.y.dtype);
+  runTyped<float, double>(context, "normal", args.y.dtype, [&](auto zero) { normalOf<decltype(zero)>(args, context); });
 }
 
 void bernoulli(const RandomArgs& args, Context& context) {
-  switch (args.y.dtype) {
-    case DType::float32:
-      return bernoulliOf<float>(args, context);
-    case DType::float64:
-      return bernoulliOf<double>(args, context);
-    case DType::int32:
-      return bernoulliOf<int32_t>(args, context);
-    case DType::int64:
-      return bernoulliOf<int64_t>(args, context);
-    case DType::uint8:
-    case DType::boolean:
-      return bernoulliOf<uint8_t>(args, context);
-    default:
-      return unsupported(context, "bernoulli", args.y.dtype);
-  }
+  runTyped<float, double, int32_t, int64_t, uint8_t, bool>(
+      context, "bernoulli", args.y.dtype, [&](auto zero) { bernoulliOf<decltype(zero)>(args, context); });
 }
 
 void randint(const RandomArgs& args, Context& context) {
   if (!(args.b > args.a) || args.b - args.a > 4294967296.0) return failRange(context, args.a, args.b);
-  switch (args.y.dtype) {
-    case DType::float32:
-      return randintOf<float>(args, context);
-    case DType::float64:
-      return randintOf<double>(args, context);
-    case DType::int32:
-      return randintOf<int32_t>(args, context);
-    case DType::int64:
-      return randintOf<int64_t>(args, context);
-    case DType::uint8:
-      return randintOf<uint8_t>(args, context);
-    default:
-      return unsupported(context, "randint", args.y.dtype);
-  }
+  runTyped<float, double, int32_t, int64_t, uint8_t>(context, "randint", args.y.dtype,
+                                                     [&](auto zero) { randintOf<decltype(zero)>(args, context); });
 }
 
 }  // namespace ops

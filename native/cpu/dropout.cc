@@ -1,10 +1,12 @@
 // Inverted dropout: what is kept is scaled by 1 / (1 - p), so that evaluation needs no scaling.
 #ifndef WL_ISA
 #include "cpu/elementwise_loop.h"
+#include "cpu/operands.h"
 #include "cpu/prelude.h"
 #define WL_ISA_FILE "cpu/dropout.cc"
 #include "cpu/foreach_isa.h"
 #else
+#include "cpu/dtypes.h"
 #include "cpu/random_bits.h"
 
 namespace {
@@ -81,15 +83,12 @@ void backward(const DropoutBackwardArgs& args, Context& context) {
 namespace ops {
 
 void dropout(const DropoutArgs& args, Context& context) {
-  if (args.x.dtype == DType::float32) return forward<float>(args, context);
-  if (args.x.dtype == DType::float64) return forward<double>(args, context);
-  unsupported(context, "dropout", args.x.dtype);
+  runTyped<float, double>(context, "dropout", args.x.dtype, [&](auto zero) { forward<decltype(zero)>(args, context); });
 }
 
 void dropoutBackward(const DropoutBackwardArgs& args, Context& context) {
-  if (args.g.dtype == DType::float32) return backward<float>(args, context);
-  if (args.g.dtype == DType::float64) return backward<double>(args, context);
-  unsupported(context, "dropoutBackward", args.g.dtype);
+  runTyped<float, double>(context, "dropoutBackward", args.g.dtype,
+                          [&](auto zero) { backward<decltype(zero)>(args, context); });
 }
 
 }  // namespace ops

@@ -1,6 +1,7 @@
 // copy between any two dtypes and layouts, and where.
 #ifndef WL_ISA
 #include "cpu/elementwise_loop.h"
+#include "cpu/operands.h"
 #include "cpu/prelude.h"
 #define WL_ISA_FILE "cpu/elementwise_copy.cc"
 #include "cpu/foreach_isa.h"

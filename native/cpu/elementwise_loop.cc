@@ -2,8 +2,9 @@
 
 #include <cmath>
 #include <cstring>
-#include <string>
 #include <utility>
+
+#include "cpu/operands.h"
 
 namespace warploom::cpu {
 namespace {
@@ -57,16 +58,6 @@ bool isContiguous(const View& view) {
     expected *= view.sizes[d];
   }
   return true;
-}
-
-const char* dtypeName(DType dtype) {
-  static const char* const names[] = {"float32", "float64", "int32", "int64", "uint8", "bool", "bfloat16", "float16"};
-  const int id = static_cast<int>(dtype);
-  return id >= 0 && id < kDTypeCount ? names[id] : "unknown";
-}
-
-void unsupported(Context& context, const char* op, DType dtype) {
-  context.fail(op, std::string("no CPU kernel for dtype ") + dtypeName(dtype) + "; convert the operands first");
 }
 
 void scalarOf(double value, DType dtype, void* out) {

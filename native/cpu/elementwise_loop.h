@@ -37,8 +37,6 @@ void scalarOf(double value, DType dtype, void* out);
 inline DType operandDType(const BinaryArgs& args) {
   return args.a.present() ? args.a.dtype : args.b.present() ? args.b.dtype : args.y.dtype;
 }
-void unsupported(Context& context, const char* op, DType dtype);
-const char* dtypeName(DType dtype);
 
 // True when the view is contiguous in row-major order.
 bool isContiguous(const View& view);

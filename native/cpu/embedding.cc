@@ -9,6 +9,7 @@
 
 #else
 
+#include "cpu/dtypes.h"
 #include "cpu/rows.h"
 
 namespace embeddings {
@@ -84,11 +85,7 @@ namespace ops {
 void embedding(const EmbeddingArgs& args, Context& context) {
   if (!checkFloats(context, "embedding", args.weight, args.y) || !checkIndices(context, "embedding", args.index))
     return;
-  if (args.weight.dtype == DType::float32) {
-    embeddings::forward<float>(args, context);
-  } else {
-    embeddings::forward<double>(args, context);
-  }
+  withType<float, double>(args.weight.dtype, [&](auto zero) { embeddings::forward<decltype(zero)>(args, context); });
 }
 
 int64_t embeddingBackwardScratch(const EmbeddingBackwardArgs&, int) { return 0; }
@@ -96,11 +93,7 @@ int64_t embeddingBackwardScratch(const EmbeddingBackwardArgs&, int) { return 0; 
 void embeddingBackward(const EmbeddingBackwardArgs& args, Context& context) {
   if (!checkFloats(context, "embeddingBackward", args.g, args.dweight)) return;
   if (!checkIndices(context, "embeddingBackward", args.index)) return;
-  if (args.g.dtype == DType::float32) {
-    embeddings::backward<float>(args, context);
-  } else {
-    embeddings::backward<double>(args, context);
-  }
+  withType<float, double>(args.g.dtype, [&](auto zero) { embeddings::backward<decltype(zero)>(args, context); });
 }
 
 }  // namespace ops

@@ -15,6 +15,7 @@
 
 #else
 
+#include "cpu/dtypes.h"
 #include "cpu/exponential_rows.h"
 
 namespace losses {
@@ -283,11 +284,7 @@ int64_t crossEntropyScratch(const CrossEntropyArgs& args, int) {
 void crossEntropy(const CrossEntropyArgs& args, Context& context) {
   if (!checkFloats(context, "crossEntropy", args.logits, args.weight, args.loss, args.lse, args.norm)) return;
   if (!losses::checkTarget(context, "crossEntropy", args.logits, args.target)) return;
-  if (args.logits.dtype == DType::float32) {
-    losses::runForward<float>(args, context);
-  } else {
-    losses::runForward<double>(args, context);
-  }
+  withType<float, double>(args.logits.dtype, [&](auto zero) { losses::runForward<decltype(zero)>(args, context); });
 }
 
 void crossEntropyBackward(const CrossEntropyBackwardArgs& args, Context& context) {
@@ -296,11 +293,7 @@ void crossEntropyBackward(const CrossEntropyBackwardArgs& args, Context& context
     return;
   }
   if (!losses::checkTarget(context, "crossEntropyBackward", args.logits, args.target)) return;
-  if (args.logits.dtype == DType::float32) {
-    losses::runBackward<float>(args, context);
-  } else {
-    losses::runBackward<double>(args, context);
-  }
+  withType<float, double>(args.logits.dtype, [&](auto zero) { losses::runBackward<decltype(zero)>(args, context); });
 }
 
 }  // namespace ops

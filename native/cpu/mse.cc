@@ -9,6 +9,7 @@
 
 #else
 
+#include "cpu/dtypes.h"
 #include "cpu/rows.h"
 
 namespace squares {
@@ -88,20 +89,12 @@ int64_t mseScratch(const MseArgs& args, int) {
 
 void mse(const MseArgs& args, Context& context) {
   if (!checkFloats(context, "mse", args.x, args.y, args.loss)) return;
-  if (args.x.dtype == DType::float32) {
-    squares::forward<float>(args, context);
-  } else {
-    squares::forward<double>(args, context);
-  }
+  withType<float, double>(args.x.dtype, [&](auto zero) { squares::forward<decltype(zero)>(args, context); });
 }
 
 void mseBackward(const MseBackwardArgs& args, Context& context) {
   if (!checkFloats(context, "mseBackward", args.x, args.y, args.g, args.dx)) return;
-  if (args.x.dtype == DType::float32) {
-    squares::backward<float>(args, context);
-  } else {
-    squares::backward<double>(args, context);
-  }
+  withType<float, double>(args.x.dtype, [&](auto zero) { squares::backward<decltype(zero)>(args, context); });
 }
 
 }  // namespace ops

@@ -9,6 +9,7 @@
 
 #else
 
+#include "cpu/dtypes.h"
 #include "cpu/rows.h"
 
 namespace norms {
@@ -330,11 +331,7 @@ namespace ops {
 
 void layerNorm(const LayerNormArgs& args, Context& context) {
   if (!checkFloats(context, "layerNorm", args.x, args.weight, args.bias, args.y, args.mean, args.rstd)) return;
-  if (args.x.dtype == DType::float32) {
-    norms::forward<float>(args, context);
-  } else {
-    norms::forward<double>(args, context);
-  }
+  withType<float, double>(args.x.dtype, [&](auto zero) { norms::forward<decltype(zero)>(args, context); });
 }
 
 int64_t layerNormBackwardScratch(const LayerNormBackwardArgs& args, int) {
@@ -347,11 +344,7 @@ void layerNormBackward(const LayerNormBackwardArgs& args, Context& context) {
                    args.dweight, args.dbias)) {
     return;
   }
-  if (args.x.dtype == DType::float32) {
-    norms::backward<float>(args, context);
-  } else {
-    norms::backward<double>(args, context);
-  }
+  withType<float, double>(args.x.dtype, [&](auto zero) { norms::backward<decltype(zero)>(args, context); });
 }
 
 }  // namespace ops

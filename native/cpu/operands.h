@@ -2,8 +2,6 @@
 // region opens (see prelude.h), so the standard library's inline functions stay compiled for every machine.
 #pragma once
 
-#include <string>
-
 #include "engine/backend.h"
 #include "engine/index.h"
 #include "engine/view.h"
@@ -15,12 +13,9 @@ inline bool sameDType([[maybe_unused]] DType dtype, const Views&... views) {
   return (... && (!views.present() || views.dtype == dtype));
 }
 
-// Fails the job. Out of line: every op would carry the call and its string. Not gnu::cold, or g++ takes the ops for
-// cold too and compiles them for size.
-[[gnu::noinline]] inline bool refuse(Context& context, const char* op, const char* why) {
-  context.fail(op, why);
-  return false;
-}
+// Both fail the job, and refuse returns false. Out of line: every op would carry the call and its text.
+bool refuse(Context& context, const char* op, const char* why);
+void unsupported(Context& context, const char* op, DType dtype);
 
 // True where every operand that is present has one dtype, float32 or float64; otherwise the job fails.
 template <class... Views>

@@ -14,6 +14,7 @@
 
 #else
 
+#include "cpu/dtypes.h"
 #include "cpu/rows.h"
 
 namespace optims {
@@ -157,14 +158,12 @@ static void sumSquares(const SumSquaresArgs& args, Context& context) {
 
 static bool isScalarState(Context& context, const char* op, const View& state) {
   if (state.dtype == DType::float64 && state.numel() >= 4) return true;
-  context.fail(op, "the optimizer's state is float64[4]: learning rate, step, beta1^step, beta2^step");
-  return false;
+  return refuse(context, op, "the optimizer's state is float64[4]: learning rate, step, beta1^step, beta2^step");
 }
 
 static bool isFactor(Context& context, const char* op, const View& factor) {
   if (!factor.present() || factor.dtype == DType::float32) return true;
-  context.fail(op, "the factor that scales the gradients is a float32 scalar");
-  return false;
+  return refuse(context, op, "the factor that scales the gradients is a float32 scalar");
 }
 
 // The dtype of the parameters as a view's, so that one check covers them and their buckets.
@@ -181,8 +180,7 @@ static bool rangesFit(Context& context, const char* op, const Segments& params, 
   for (int s = 0; s < params.count; ++s) {
     const int64_t end = params.items[s].offset + params.items[s].count;
     if ((... && (!buckets.present() || end <= buckets.numel()))) continue;
-    context.fail(op, "a parameter's range reaches outside a bucket");
-    return false;
+    return refuse(context, op, "a parameter's range reaches outside a bucket");
   }
   return true;
 }
@@ -203,22 +201,14 @@ void sgd(const SgdArgs& args, Context& context) {
   if (!checkFloats(context, "sgd", optims::like(args.params), args.grads, args.buf)) return;
   if (!optims::isScalarState(context, "sgd", args.state) || !optims::isFactor(context, "sgd", args.factor)) return;
   if (!optims::rangesFit(context, "sgd", args.params, args.grads, args.buf)) return;
-  if (args.params.dtype == DType::float32) {
-    optims::sgd<float>(args, context);
-  } else {
-    optims::sgd<double>(args, context);
-  }
+  withType<float, double>(args.params.dtype, [&](auto zero) { optims::sgd<decltype(zero)>(args, context); });
 }
 
 void adam(const AdamArgs& args, Context& context) {
   if (!checkFloats(context, "adam", optims::like(args.params), args.grads, args.m, args.v)) return;
   if (!optims::isScalarState(context, "adam", args.state) || !optims::isFactor(context, "adam", args.factor)) return;
   if (!optims::rangesFit(context, "adam", args.params, args.grads, args.m, args.v)) return;
-  if (args.params.dtype == DType::float32) {
-    optims::adam<float>(args, context);
-  } else {
-    optims::adam<double>(args, context);
-  }
+  withType<float, double>(args.params.dtype, [&](auto zero) { optims::adam<decltype(zero)>(args, context); });
 }
 
 int64_t sumSquaresScratch(const SumSquaresArgs& args, int) {
@@ -228,20 +218,16 @@ int64_t sumSquaresScratch(const SumSquaresArgs& args, int) {
 void sumSquares(const SumSquaresArgs& args, Context& context) {
   if (!checkFloats(context, "sumSquares", args.x)) return;
   if (args.total.dtype != DType::float64 || !sameDType(DType::float64, args.previous)) {
-    context.fail("sumSquares", "the running total is a float64 scalar");
+    refuse(context, "sumSquares", "the running total is a float64 scalar");
     return;
   }
-  if (args.x.dtype == DType::float32) {
-    optims::sumSquares<float>(args, context);
-  } else {
-    optims::sumSquares<double>(args, context);
-  }
+  withType<float, double>(args.x.dtype, [&](auto zero) { optims::sumSquares<decltype(zero)>(args, context); });
 }
 
 // In float32 from the norm on, like PyTorch. A NaN norm gives a NaN factor: the comparison leaves it alone.
 void clipFactor(const ClipFactorArgs& args, Context& context) {
   if (args.total.dtype != DType::float64 || !sameDType(DType::float32, args.norm, args.factor)) {
-    context.fail("clipFactor", "the total is a float64 scalar, norm and factor are float32 scalars");
+    refuse(context, "clipFactor", "the total is a float64 scalar, norm and factor are float32 scalars");
     return;
   }
   const float norm = static_cast<float>(__builtin_sqrt(args.total.as<const double>()[0]));

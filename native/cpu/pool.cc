@@ -1,6 +1,7 @@
 // 2-D max pooling. One chunk of work is a run of planes; a plane belongs to one thread, so scattered adds need no
 // atomics. Windows of 2 x 2 side by side, the usual ones, have loops of their own (pool_halving.h).
 #ifndef WL_ISA
+#include "cpu/operands.h"
 #include "cpu/prelude.h"
 #define WL_ISA_FILE "cpu/pool.cc"
 #include "cpu/foreach_isa.h"
@@ -248,17 +249,17 @@ namespace ops {
 void maxPool2d(const MaxPool2dArgs& args, Context& context) {
   if (args.x.dtype == DType::float32) return maxPool<float>(args, context);
   if (args.x.dtype == DType::float64) return maxPool<double>(args, context);
-  context.fail("maxPool2d", kDtypes);
+  refuse(context, "maxPool2d", kDtypes);
 }
 
 void maxPool2dBackward(const MaxPool2dBackwardArgs& args, Context& context) {
   const auto run = [&](auto zero, auto index) { maxPoolBackward<decltype(zero), decltype(index)>(args, context); };
-  if (!withTypes(args.dx.dtype, args.indices, run)) context.fail("maxPool2dBackward", kDtypes);
+  if (!withTypes(args.dx.dtype, args.indices, run)) refuse(context, "maxPool2dBackward", kDtypes);
 }
 
 void maxPool2dGather(const MaxPool2dGatherArgs& args, Context& context) {
   const auto run = [&](auto zero, auto index) { maxPoolGather<decltype(zero), decltype(index)>(args, context); };
-  if (!withTypes(args.x.dtype, args.indices, run)) context.fail("maxPool2dGather", kDtypes);
+  if (!withTypes(args.x.dtype, args.indices, run)) refuse(context, "maxPool2dGather", kDtypes);
 }
 
 }  // namespace ops

@@ -1,11 +1,13 @@
 // sum, mean, max, min over any dims of a strided view. argmax and argmin are in reduce_arg.cc.
 #ifndef WL_ISA
 #include "cpu/elementwise_loop.h"
+#include "cpu/operands.h"
 #include "cpu/prelude.h"
 #include "cpu/reduce_plan.h"
 #define WL_ISA_FILE "cpu/reduce.cc"
 #include "cpu/foreach_isa.h"
 #else
+#include "cpu/dtypes.h"
 #include "cpu/reduce_rows.h"
 
 namespace {
@@ -41,21 +43,8 @@ void extremeOf(const ReduceArgs& args, Context& context) {
 template <class R>
 void extreme(const char* op, const ReduceArgs& args, Context& context) {
   if (args.y.dtype != args.x.dtype) return unsupported(context, op, args.y.dtype);
-  switch (args.x.dtype) {
-    case DType::float32:
-      return extremeOf<R, float>(args, context);
-    case DType::float64:
-      return extremeOf<R, double>(args, context);
-    case DType::int32:
-      return extremeOf<R, int32_t>(args, context);
-    case DType::int64:
-      return extremeOf<R, int64_t>(args, context);
-    case DType::uint8:
-    case DType::boolean:
-      return extremeOf<R, uint8_t>(args, context);
-    default:
-      return unsupported(context, op, args.x.dtype);
-  }
+  runTyped<float, double, int32_t, int64_t, uint8_t, bool>(
+      context, op, args.x.dtype, [&](auto zero) { extremeOf<R, decltype(zero)>(args, context); });
 }
 
 // Integers: any order gives the same sum modulo 2^64, and int32 is that modulo 2^32, so plain loops serve every layout.
@@ -102,9 +91,10 @@ void integerSum(const ReduceArgs& args, Context& context) {
 
 template <class From>
 void integerSumOf(const ReduceArgs& args, Context& context) {
-  if (args.y.dtype == DType::int32) return integerSum<From, uint32_t>(args, context);
-  if (args.y.dtype == DType::int64) return integerSum<From, uint64_t>(args, context);
-  unsupported(context, "sum", args.y.dtype);
+  runTyped<int32_t, int64_t>(context, "sum", args.y.dtype, [&](auto zero) {
+    using To = std::make_unsigned_t<decltype(zero)>;
+    integerSum<From, To>(args, context);
+  });
 }
 
 }  // namespace
@@ -112,28 +102,15 @@ void integerSumOf(const ReduceArgs& args, Context& context) {
 namespace ops {
 
 void sum(const ReduceArgs& args, Context& context) {
-  switch (args.x.dtype) {
-    case DType::int32:
-      return integerSumOf<int32_t>(args, context);
-    case DType::int64:
-      return integerSumOf<int64_t>(args, context);
-    case DType::uint8:
-    case DType::boolean:
-      return integerSumOf<uint8_t>(args, context);
-    default:
-      break;
-  }
+  const auto ofIntegers = [&](auto zero) { integerSumOf<decltype(zero)>(args, context); };
+  if (withType<int32_t, int64_t, uint8_t, bool>(args.x.dtype, ofIntegers)) return;
   if (args.y.dtype != args.x.dtype) return unsupported(context, "sum", args.y.dtype);
-  if (args.x.dtype == DType::float32) return sumOf<float>(args, context);
-  if (args.x.dtype == DType::float64) return sumOf<double>(args, context);
-  unsupported(context, "sum", args.x.dtype);
+  runTyped<float, double>(context, "sum", args.x.dtype, [&](auto zero) { sumOf<decltype(zero)>(args, context); });
 }
 
 void mean(const ReduceArgs& args, Context& context) {
   if (args.y.dtype != args.x.dtype) return unsupported(context, "mean", args.y.dtype);
-  if (args.x.dtype == DType::float32) return meanOf<float>(args, context);
-  if (args.x.dtype == DType::float64) return meanOf<double>(args, context);
-  unsupported(context, "mean", args.x.dtype);
+  runTyped<float, double>(context, "mean", args.x.dtype, [&](auto zero) { meanOf<decltype(zero)>(args, context); });
 }
 
 void max(const ReduceArgs& args, Context& context) { extreme<MaxOf>("max", args, context); }

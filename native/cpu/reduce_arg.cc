@@ -2,11 +2,13 @@
 // wins.
 #ifndef WL_ISA
 #include "cpu/elementwise_loop.h"
+#include "cpu/operands.h"
 #include "cpu/prelude.h"
 #include "cpu/reduce_plan.h"
 #define WL_ISA_FILE "cpu/reduce_arg.cc"
 #include "cpu/foreach_isa.h"
 #else
+#include "cpu/dtypes.h"
 #include "cpu/reduce_rows.h"
 
 namespace {
@@ -212,21 +214,8 @@ void argOf(const ReduceArgs& args, Context& context) {
 template <class R>
 void arg(const char* op, const ReduceArgs& args, Context& context) {
   if (args.y.dtype != DType::int32) return unsupported(context, op, args.y.dtype);
-  switch (args.x.dtype) {
-    case DType::float32:
-      return argOf<R, float>(args, context);
-    case DType::float64:
-      return argOf<R, double>(args, context);
-    case DType::int32:
-      return argOf<R, int32_t>(args, context);
-    case DType::int64:
-      return argOf<R, int64_t>(args, context);
-    case DType::uint8:
-    case DType::boolean:
-      return argOf<R, uint8_t>(args, context);
-    default:
-      return unsupported(context, op, args.x.dtype);
-  }
+  runTyped<float, double, int32_t, int64_t, uint8_t, bool>(context, op, args.x.dtype,
+                                                           [&](auto zero) { argOf<R, decltype(zero)>(args, context); });
 }
 
 int64_t candidateBytes(const ReduceArgs& args) {

@@ -13,6 +13,7 @@
 
 #else
 
+#include "cpu/dtypes.h"
 #include "cpu/exponential_rows.h"
 
 namespace softmaxes {
@@ -205,21 +206,14 @@ static void backward(const View& g, const View& y, const View& dx, Context& cont
 template <bool kLog>
 static void runForward(const char* op, const SoftmaxArgs& args, Context& context) {
   if (!checkFloats(context, op, args.x, args.y)) return;
-  if (args.x.dtype == DType::float32) {
-    forward<float, kLog>(args.x, args.y, context);
-  } else {
-    forward<double, kLog>(args.x, args.y, context);
-  }
+  withType<float, double>(args.x.dtype, [&](auto zero) { forward<decltype(zero), kLog>(args.x, args.y, context); });
 }
 
 template <bool kLog>
 static void runBackward(const char* op, const SoftmaxBackwardArgs& args, Context& context) {
   if (!checkFloats(context, op, args.g, args.y, args.dx)) return;
-  if (args.y.dtype == DType::float32) {
-    backward<float, kLog>(args.g, args.y, args.dx, context);
-  } else {
-    backward<double, kLog>(args.g, args.y, args.dx, context);
-  }
+  withType<float, double>(args.y.dtype,
+                          [&](auto zero) { backward<decltype(zero), kLog>(args.g, args.y, args.dx, context); });
 }
 
 }  // namespace softmaxes

@@ -274,6 +274,40 @@ TEST(conv_relu_lets_nan_through) {
   }
 }
 
+// The element types are read from one operand, so the others must agree.
+TEST(conv_refuses_operands_of_two_dtypes) {
+  const Geometry g = make(1, 1, 1, 1, 1, 1, 1);
+  double one[1] = {1};
+  forEachDevice([&](DeviceImpl& device) {
+    const auto refused = [&](OpId op, const auto& args) {
+      std::string message;
+      runOp(device, op, args);
+      return device.context().takeFailure(message) && message.find("one dtype") != std::string::npos;
+    };
+    const std::vector<int64_t> image = {1, 1, 1, 1}, channel = {1};
+    Conv2dArgs forward = {};
+    setGeometry(forward, g);
+    forward.x = viewOf<In>(one, DType::float64, image);
+    forward.w = viewOf<In>(one, DType::float64, image);
+    forward.bias = viewOf<OptIn>(one, DType::float32, channel);
+    forward.y = viewOf<Out>(one, DType::float64, image);
+    CHECK(refused(OpId::conv2d, forward));
+    Conv2dBackwardInputArgs input = {};
+    setGeometry(input, g);
+    input.g = viewOf<In>(one, DType::float32, image);
+    input.w = viewOf<In>(one, DType::float64, image);
+    input.dx = viewOf<Out>(one, DType::float64, image);
+    CHECK(refused(OpId::conv2dBackwardInput, input));
+    Conv2dBackwardWeightArgs weight = {};
+    setGeometry(weight, g);
+    weight.g = viewOf<In>(one, DType::float64, image);
+    weight.x = viewOf<In>(one, DType::float32, image);
+    weight.dw = viewOf<Out>(one, DType::float64, image);
+    weight.dbias = absent<OptOut>();
+    CHECK(refused(OpId::conv2dBackwardWeight, weight));
+  });
+}
+
 TEST(conv_no_images) {
   Geometry g = make(0, 3, 8, 8, 4, 3, 3);
   checkGeometry<float>(g);
