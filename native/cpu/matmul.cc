@@ -267,9 +267,9 @@ void runShared(const Plan& p, const MatmulArgs& args, const Operands<T>& o, T* p
       context.parallel(p.rowBlocks * groups, 1, [&](int64_t begin, int64_t end, int lane) {
         for (int64_t unit = begin; unit < end && !context.cancelled(); ++unit) {
           const int64_t col = colStart + unit % groups * p.groupCols;
-          const int64_t panel = unit / groups * p.blockPanels;
+          const int64_t block = unit / groups;
           runUnit<T>(p, o, args, laneAt(lane),
-                     {panel, minOf(p.panels, panel + p.blockPanels), col, minOf(colStop, col + p.groupCols), kBegin,
+                     {p.blockPanel(block), p.blockPanel(block + 1), col, minOf(colStop, col + p.groupCols), kBegin,
                       kEnd, packed + (col - colStart) * blocks * kBlockK, p.groupCols * kBlockK});
         }
       });
@@ -307,16 +307,18 @@ void matmulFloat(const MatmulArgs& args, Context& context) {
     return;
   }
   const int64_t unitWork = p.blockPanels * gemm::kMaxRows * minOf(p.groupCols, p.n) * maxOf(p.k, 1);
-  const int64_t units = p.batches * p.rowBlocks * p.colGroups;
-  context.parallel(units, maxOf(1, kGrainWork / unitWork), [&](int64_t begin, int64_t end, int lane) {
+  const int64_t units = p.rowBlocks * p.colGroups;
+  context.parallel(p.batches * units, maxOf(1, kGrainWork / unitWork), [&](int64_t begin, int64_t end, int lane) {
     const Lane<T> own = laneAt(lane);
     for (int64_t unit = begin; unit < end && !context.cancelled(); ++unit) {
-      const int64_t col = unit % p.colGroups * p.groupCols;
-      const Operands<T> o = atBatch<T>(p, args, unit / p.colGroups / p.rowBlocks);
-      const int64_t panel = unit / p.colGroups % p.rowBlocks * p.blockPanels;
+      const Operands<T> o = atBatch<T>(p, args, unit / units);
+      // What a lane does one after the other shares the larger operand's part.
+      const int64_t at = unit % units;
+      const int64_t block = p.m < p.n ? at % p.rowBlocks : at / p.colGroups;
+      const int64_t col = (p.m < p.n ? at / p.rowBlocks : at % p.colGroups) * p.groupCols;
       runUnit<T>(
           p, o, args, own,
-          {panel, minOf(p.panels, panel + p.blockPanels), col, minOf(p.n, col + p.groupCols), 0, p.k, nullptr, 0});
+          {p.blockPanel(block), p.blockPanel(block + 1), col, minOf(p.n, col + p.groupCols), 0, p.k, nullptr, 0});
     }
   });
 }

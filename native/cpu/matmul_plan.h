@@ -11,9 +11,10 @@ using gemm::roundUp;
 
 // A unit of work is a block of y: its columns of b over one block of k (256 x 256 floats, 262 KB) stay in L2 while its
 // rows pass.
-constexpr int64_t kBlockPanels = 8;  // panels of rows: 96 x 256 floats of a
-constexpr int64_t kGroupPanels = 8;  // panels of columns
-constexpr int64_t kAllRows = 192;    // rows whose part of a, 256 of k, takes a fifth of L2
+constexpr int64_t kBlockPanels = 8;              // panels of rows: 96 x 256 floats of a
+constexpr int64_t kGroupPanels = 8;              // panels of columns
+constexpr int64_t kAllRows = 192;                // rows whose part of a, 256 of k, takes a fifth of L2
+constexpr int64_t kOwnBytes = int64_t{1} << 19;  // of a, half of L2
 // What one round of the shared path packs of b: 4 MB (float32).
 constexpr int64_t kRoundDepth = 16 * kBlockK;
 constexpr int64_t kRoundElements = int64_t{1} << 20;
@@ -35,10 +36,11 @@ struct Plan {
   int64_t batchSizes[kMaxRank], aBatch[kMaxRank], bBatch[kMaxRank], yBatch[kMaxRank], preBatch[kMaxRank];
   int64_t batches;
   int64_t panels, panelRows, tallPanels;  // of rows: the first tallPanels have panelRows + 1, the others panelRows
-  int64_t blockPanels, groupCols;         // of a unit
+  int64_t blockPanels, groupCols;         // of a unit, at most
   int64_t rowBlocks, colGroups;
   bool packA;                                 // copy a panel of a before use
   enum class B { direct, packed, shared } b;  // in place; packed by each unit for itself; packed once for all
+  int64_t blockPanel(int64_t block) const { return block * panels / rowBlocks; }  // the first of a block
   int64_t panelRow(int64_t panel) const { return panel * panelRows + minOf(panel, tallPanels); }
 };
 
@@ -98,9 +100,12 @@ Plan makePlan(const MatmulArgs& args) {
   p.panels = maxOf(1, ceilDiv(p.m, gemm::kMaxRows));
   p.panelRows = p.m / p.panels;
   p.tallPanels = p.m % p.panels;
-  // A b that must be copied, for few rows: units of all rows copy their panels alone, each once, and use them at once.
-  const bool allRows = p.bcs != 1 && p.m <= kAllRows;
-  p.blockPanels = allRows ? p.panels : minOf(p.panels, kBlockPanels);
+  // A b that must be copied. A unit of many rows copies its panels alone and uses them at once: nobody waits until all
+  // of b is copied, and none of it comes from another processor's cache. With all rows each panel is copied once; a
+  // hundredth of the work goes into copies from 512 rows on.
+  const bool ownPanels = p.bcs != 1 && (p.m <= kAllRows || p.k <= kBlockK);
+  const int64_t ownRows = p.k <= kBlockK ? kOwnBytes / (bytes * maxOf(p.k, 1)) : kAllRows;
+  p.blockPanels = minOf(p.panels, ownPanels ? ceilDiv(ownRows, gemm::kMaxRows) : kBlockPanels);
   // In place where that does no harm.
   p.packA = p.acs == 1 ? p.m > 8 && p.n > kTileCols<T> && p.ars * bytes % kAliasBytes == 0 : p.ars != 1;
   // Wide units copy a less often; narrow ones leave L2 to b.
@@ -115,17 +120,17 @@ Plan makePlan(const MatmulArgs& args) {
   // be small, so that a small product has any for a second thread; many, for an even end, only where each is large.
   // Where every row of b is another page, a narrow unit would wait for addresses.
   const bool manyPages = p.bcs == 1 && p.brs * bytes >= kAliasBytes;
-  const bool wide = p.packA || p.acs != 1 || allRows;
+  const bool wide = p.packA || p.acs != 1 || ownPanels;
   const int64_t enough = manyPages ? kLeastUnits / 2 : wide ? kLeastUnits : 3 * kLeastUnits;
   for (;;) {
     const int64_t units = ceilDiv(p.panels, p.blockPanels) * ceilDiv(p.n, p.groupCols) * p.batches;
     const int64_t least = units < 4 ? kGrainWork : units < kLeastUnits ? 4 * kGrainWork : 8 * kGrainWork;
     const int64_t work = p.blockPanels * gemm::kMaxRows * minOf(p.groupCols, p.n) * p.k;
     if (units >= enough || work < 2 * least) break;
-    const bool byRows = p.blockPanels > 4 && !allRows && (p.packA || p.groupCols <= 2 * leastCols);
+    const bool byRows = p.blockPanels > 4 && !ownPanels && (p.packA || p.groupCols <= 2 * leastCols);
     if (!byRows && p.groupCols > leastCols) {
       groupsOf(ceilDiv(p.groupCols / leastCols, 2) * leastCols);
-    } else if (p.blockPanels > 1 && !(allRows && units >= kLeastUnits / 2)) {
+    } else if (p.blockPanels > 1 && !(ownPanels && units >= kLeastUnits / 2)) {
       p.blockPanels = ceilDiv(p.blockPanels, 2);
     } else {
       break;
@@ -137,7 +142,8 @@ Plan makePlan(const MatmulArgs& args) {
   if (p.bcs == 1) {
     p.b = Plan::B::direct;
   } else {
-    p.b = p.rowBlocks > 1 && p.m * p.n * maxOf(p.k, 1) >= kLeastUnits * kGrainWork ? Plan::B::shared : Plan::B::packed;
+    const bool large = p.m * p.n * maxOf(p.k, 1) >= kLeastUnits * kGrainWork;
+    p.b = !ownPanels && p.rowBlocks > 1 && large ? Plan::B::shared : Plan::B::packed;
   }
   return p;
 }

@@ -187,7 +187,7 @@ void checkLayouts(const std::vector<Shape>& shapes) {
 }
 
 TEST(matmul_bits_do_not_depend_on_layouts) {
-  checkLayouts<float>({{1, 300, 300}, {20, 70, 300}, {130, 150, 300}, {130, 11, 70}});
+  checkLayouts<float>({{1, 300, 300}, {20, 70, 300}, {130, 150, 300}, {130, 11, 70}, {1100, 70, 130}});
 #ifndef __SANITIZE_THREAD__  // there it takes minutes, and its threads do what those of the case before do
   checkLayouts<float>({{260, 500, 4200}});
 #endif
