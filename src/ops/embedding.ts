@@ -1,12 +1,14 @@
 /** Rows of a table by index. */
 import * as native from '../addon.ops.js';
+import type { OutSpec } from '../addon.js';
 import { apply } from '../apply.js';
-import { defineOp, type OpDefinition } from '../autograd/define.js';
+import { defineOp, type BackwardContext, type OpDefinition } from '../autograd/define.js';
 import { IndexError } from '../errors.js';
 import { formatShape, type Shape } from '../shape.js';
+import type { Storage } from '../storage.js';
 import { Tensor } from '../tensor.js';
 import { eq, where } from './compare.js';
-import { dense, requireFloat, requireIndex, shapeError, viewAs } from './support.js';
+import { dense, gradientOf, gradientOut, requireFloat, requireIndex, shapeError, viewAs } from './support.js';
 import { unsqueeze } from './view.js';
 
 interface EmbeddingParams {
@@ -28,7 +30,18 @@ const embeddingOp: OpDefinition<EmbeddingParams> = defineOp<EmbeddingParams>({
   grad([g], { saved: [index], params: { paddingIdx }, inputShapes }) {
     return [g ? apply(embeddingBackwardOp, [g, index!], { paddingIdx, shape: inputShapes[0]! }) : null, null];
   },
+  backward([g], ctx: BackwardContext<EmbeddingParams>) {
+    if (!g) return [null, null];
+    const out = gradientOut(ctx, 0);
+    return [gradientOf(out, sumRows(g, ctx.saved[0]!, ctx.inputShapes[0]![1]!, out, ctx.params.paddingIdx)), null];
+  },
 });
+
+/** Writes the gradient of the table, D wide, to `out`. */
+function sumRows(g: Tensor, index: Tensor, D: number, out: Tensor | OutSpec, paddingIdx: number): Storage {
+  const n = index.numel;
+  return native.embeddingBackward(g.device, viewAs(dense(g), [n, D]), viewAs(dense(index), [n]), out, paddingIdx);
+}
 
 /** The gradient of the table: every row the sum of its g rows, in ascending order of position. */
 const embeddingBackwardOp: OpDefinition<EmbeddingParams & { readonly shape: Shape }> = defineOp<
@@ -38,16 +51,8 @@ const embeddingBackwardOp: OpDefinition<EmbeddingParams & { readonly shape: Shap
   dtypes: 'none',
   forward([g, index], { paddingIdx, shape }, ctx) {
     if (ctx.needsGrad(0)) ctx.save(index!);
-    const n = index!.numel;
-    const flat = viewAs(dense(g!), [n, shape[1]!]);
-    const dweight = native.embeddingBackward(
-      g!.device,
-      flat,
-      viewAs(dense(index!), [n]),
-      { dtype: g!.dtype, shape },
-      paddingIdx,
-    );
-    return Tensor.fresh(dweight, shape, g!.dtype);
+    const { dtype } = g!;
+    return Tensor.fresh(sumRows(g!, index!, shape[1]!, { dtype, shape }, paddingIdx), shape, dtype);
   },
   grad([gg], { saved: [index], params: { paddingIdx } }) {
     if (!gg) return [null, null];

@@ -1,5 +1,6 @@
 /** Layer normalisation over the last dims (Ba, Kiros and Hinton 2016). */
 import * as native from '../addon.ops.js';
+import type { OutSpec, View } from '../addon.js';
 import { apply } from '../apply.js';
 import { type BackwardContext, defineOp } from '../autograd/define.js';
 import { formatShape, numelOf, sameShape, type Shape } from '../shape.js';
@@ -7,7 +8,7 @@ import { Tensor } from '../tensor.js';
 import { add, div, mul, sub } from './arithmetic.js';
 import { sqrt } from './elementwise.js';
 import { mean, sumTo } from './reduce.js';
-import { dense, requireFloat, shapeError, viewAs, method } from './support.js';
+import { dense, gradientOf, gradientOut, requireFloat, shapeError, viewAs, method } from './support.js';
 import { reshape } from './view.js';
 
 interface LayerNormParams {
@@ -22,6 +23,11 @@ interface LayerNormParams {
 /** R rows of C columns. */
 function rows(shape: Shape, dims: number): [number, number] {
   return [numelOf(shape.slice(0, shape.length - dims)), numelOf(shape.slice(shape.length - dims))];
+}
+
+/** A parameter's gradient as the kernel writes it: [C]. */
+function flat(out: Tensor | OutSpec, C: number): View | OutSpec {
+  return out instanceof Tensor ? viewAs(out, [C]) : { dtype: out.dtype, shape: [C] };
 }
 
 function place({ weight, bias }: LayerNormParams): { weight: number; bias: number } {
@@ -84,7 +90,8 @@ const layerNormOp = defineOp<LayerNormParams>({
     const { dtype, shape } = x!;
     const [R, C] = rows(shape, params.dims);
     const at = place(params);
-    const wanted = (i: number, size: Shape) => (i >= 0 && ctx.needsGrad(i) ? { dtype, shape: size } : null);
+    const parameter = (i: number) => (i >= 0 && ctx.needsGrad(i) ? gradientOut(ctx, i) : null);
+    const [dweight, dbias] = [parameter(at.weight), parameter(at.bias)];
     const out = native.layerNormBackward(
       g.device,
       viewAs(dense(g), [R, C]),
@@ -92,14 +99,14 @@ const layerNormOp = defineOp<LayerNormParams>({
       center!,
       rstd!,
       weight ? viewAs(dense(weight), [C]) : null,
-      wanted(0, [R, C]),
-      wanted(at.weight, [C]),
-      wanted(at.bias, [C]),
+      ctx.needsGrad(0) ? { dtype, shape: [R, C] } : null,
+      dweight && flat(dweight, C),
+      dbias && flat(dbias, C),
     );
     const grads: (Tensor | null)[] = inputShapes.map(() => null);
     if (out.dx) grads[0] = Tensor.fresh(out.dx, shape, dtype);
-    if (out.dweight) grads[at.weight] = Tensor.fresh(out.dweight, inputShapes[at.weight]!, dtype);
-    if (out.dbias) grads[at.bias] = Tensor.fresh(out.dbias, inputShapes[at.bias]!, dtype);
+    if (dweight) grads[at.weight] = gradientOf(dweight, out.dweight!);
+    if (dbias) grads[at.bias] = gradientOf(dbias, out.dbias!);
     return grads;
   },
 });

@@ -1,7 +1,21 @@
 /** Gradients that an op writes where its leaf keeps them, and the cases where it must not. */
 import { describe, expect, test } from 'vitest';
 import * as native from '../../src/addon.ops.js';
-import { add, apply, type BackwardContext, defineOp, grad, linear, mul, optim, sum, Tensor } from '../../src/index.js';
+import {
+  add,
+  apply,
+  type BackwardContext,
+  defineOp,
+  embedding,
+  grad,
+  layerNorm,
+  linear,
+  mul,
+  optim,
+  sum,
+  tensor,
+  Tensor,
+} from '../../src/index.js';
 import { f32, leaf, values } from './support.js';
 
 /** A leaf whose gradients live in an optimizer's bucket. */
@@ -62,6 +76,29 @@ describe('a gradient written in place', () => {
     sum(apply(op, [w], null)).backward();
     remove();
     expect(offers.slice(1)).toEqual(new Array(7).fill(null));
+  });
+
+  test('of a layer norm and of an embedding is the one that a leaf without a bucket gets', () => {
+    const x = f32([1, 2, 4, 8, 16, 32, 3, 1, 4, 1, 5, 9], [2, 2, 3]);
+    const index = tensor([2, 0, 2, 1], { dtype: 'int32', device: x.device });
+    const made = (make: (list: readonly number[], shape: readonly number[]) => Tensor): number[][] => {
+      const [weight, bias] = [make([1, 2, 3, 4, 5, 6], [2, 3]), make([6, 5, 4, 3, 2, 1], [2, 3])];
+      const table = make([1, 2, 3, 4, 5, 6], [3, 2]);
+      const all = (): number[][] => [weight, bias, table].map((p) => values(p.grad));
+      const once = (): void => {
+        layerNorm(x, [2, 3], { weight, bias }).backward({ gradient: x });
+        embedding(table, index, { paddingIdx: 1 }).backward({ gradient: f32([1, 2, 3, 4, 5, 6, 7, 8], [4, 2]) });
+      };
+      once();
+      const first = all();
+      once();
+      return [...first, ...all()];
+    };
+    const placed = made(parameter);
+    expect(placed).toEqual(made(leaf));
+    expect(placed[1]).toEqual([4, 3, 8, 9, 21, 41]);
+    expect(placed[2]).toEqual([3, 4, 0, 0, 6, 8]);
+    expect(placed[5]).toEqual([6, 8, 0, 0, 12, 16]);
   });
 
   test('does not lose what an earlier backward left', () => {
