@@ -150,6 +150,8 @@ TEST(integer_sums) {
                                [&](int64_t y, const std::vector<int32_t>& x) { exact(y, x); });
   testReduce<uint8_t, int64_t>(OpId::sum, DType::uint8, DType::int64, 0, 256,
                                [&](int64_t y, const std::vector<uint8_t>& x) { exact(y, x); });
+  testReduce<uint8_t, int32_t>(OpId::sum, DType::boolean, DType::int32, 0, 2,
+                               [&](int32_t y, const std::vector<uint8_t>& x) { exact(y, x); });
 }
 
 TEST(extremes) {
@@ -158,6 +160,8 @@ TEST(extremes) {
                            [&](float y, const std::vector<float>& x) { best(y, x); });
   testReduce<int64_t, int64_t>(OpId::max, DType::int64, DType::int64, -300, -100,
                                [&](int64_t y, const std::vector<int64_t>& x) { best(y, x); });
+  testReduce<uint8_t, uint8_t>(OpId::max, DType::boolean, DType::boolean, 0, 2,
+                               [&](uint8_t y, const std::vector<uint8_t>& x) { best(y, x); });
   testReduce<uint8_t, uint8_t>(
       OpId::min, DType::uint8, DType::uint8, 3, 250,
       [](uint8_t y, const std::vector<uint8_t>& x) { CHECK(y == *std::min_element(x.begin(), x.end())); });
@@ -171,6 +175,8 @@ TEST(positions) {
   testReduce<int32_t, int32_t>(OpId::argmax, DType::int32, DType::int32, 0, 20,
                                [&](int32_t y, const std::vector<int32_t>& x) { first(y, x); });
   testReduce<uint8_t, int32_t>(OpId::argmax, DType::uint8, DType::int32, 0, 9,
+                               [&](int32_t y, const std::vector<uint8_t>& x) { first(y, x); });
+  testReduce<uint8_t, int32_t>(OpId::argmax, DType::boolean, DType::int32, 0, 2,
                                [&](int32_t y, const std::vector<uint8_t>& x) { first(y, x); });
   testReduce<double, int32_t>(
       OpId::argmin, DType::float64, DType::int32, -1, 1,
