@@ -4,6 +4,49 @@
 using namespace warploom;
 using namespace warploom::test;
 
+namespace {
+
+// Batches that share b, of a, y and pre whose rows run on from batch to batch, or where one of them leaves a gap; a
+// bias whose elements lie apart, or are one element.
+struct Gaps {
+  int64_t a, y, pre;
+};
+
+void checkStrides(int64_t m, int64_t n, int64_t biasStride, Gaps gaps) {
+  Note where("M " + std::to_string(m) + ", N " + std::to_string(n) + ", bias's stride " + std::to_string(biasStride) +
+             ", gaps " + std::to_string(gaps.a) + ", " + std::to_string(gaps.y) + ", " + std::to_string(gaps.pre));
+  const int64_t k = 70, batches = 3, yRow = n + 2, preRow = n + 1;
+  const int64_t aBatch = m * k + gaps.a, yBatch = m * yRow + gaps.y, preBatch = m * preRow + gaps.pre;
+  auto a = numbers<float>(batches * aBatch, 1), b = numbers<float>(k * n, 2), bias = numbers<float>(2 * n, 3);
+  forEachDevice([&](DeviceImpl& device) {
+    std::vector<float> y(static_cast<std::size_t>(batches * yBatch), 77);
+    std::vector<float> pre(static_cast<std::size_t>(batches * preBatch), 77);
+    MatmulArgs args = {};
+    args.a = stridedView<In>(a.data(), DType::float32, {batches, m, k}, {aBatch, k, 1});
+    args.b = stridedView<In>(b.data(), DType::float32, {batches, k, n}, {0, n, 1});
+    args.bias = stridedView<OptIn>(bias.data(), DType::float32, {n}, {biasStride});
+    args.y = stridedView<Out>(y.data(), DType::float32, {batches, m, n}, {yBatch, yRow, 1});
+    args.pre = stridedView<OptOut>(pre.data(), DType::float32, {batches, m, n}, {preBatch, preRow, 1});
+    args.activation = static_cast<int64_t>(Activation::relu);
+    runOp(device, OpId::matmul, args);
+    for (int64_t e = 0; e < batches * m * n; ++e) {
+      const int64_t j = e % n, i = e / n % m, batch = e / n / m;
+      double sum = static_cast<double>(bias[static_cast<std::size_t>(j * biasStride)]);
+      for (int64_t t = 0; t < k; ++t) {
+        sum += static_cast<double>(a[static_cast<std::size_t>(batch * aBatch + i * k + t)]) *
+               static_cast<double>(b[static_cast<std::size_t>(t * n + j)]);
+      }
+      CHECK_NEAR(pre[static_cast<std::size_t>(batch * preBatch + i * preRow + j)], sum, 1e-5);
+      CHECK_NEAR(y[static_cast<std::size_t>(batch * yBatch + i * yRow + j)], sum < 0 ? 0 : sum, 1e-5);
+    }
+    int64_t untouched = 0;
+    for (float v : y) untouched += v == 77 ? 1 : 0;
+    CHECK(untouched == batches * (yBatch - m * n));
+  });
+}
+
+}  // namespace
+
 TEST(matmul_epilogues) {
   for (const Activation activation : {Activation::none, Activation::relu, Activation::gelu, Activation::geluTanh}) {
     Options o;
@@ -87,39 +130,15 @@ TEST(matmul_several_rounds) {
 #endif
 }
 
-// A bias whose elements lie apart, or are one element; batches of y and of pre that lie apart, each in its own way.
 TEST(matmul_epilogue_strides) {
-  for (const int64_t n : {3, 40}) {
-    for (const int64_t biasStride : {0, 1, 2}) {
-      const int64_t m = 9, k = 70, batches = 3, yRow = n + 2, yBatch = m * yRow + 5, preRow = n + 1,
-                    preBatch = m * preRow + 7;
-      Note where("N " + std::to_string(n) + ", bias's stride " + std::to_string(biasStride));
-      auto a = numbers<float>(batches * m * k, 1), b = numbers<float>(k * n, 2), bias = numbers<float>(2 * n, 3);
-      forEachDevice([&](DeviceImpl& device) {
-        std::vector<float> y(static_cast<std::size_t>(batches * yBatch), 77);
-        std::vector<float> pre(static_cast<std::size_t>(batches * preBatch), 77);
-        MatmulArgs args = {};
-        args.a = viewOf<In>(a.data(), DType::float32, {batches, m, k});
-        args.b = stridedView<In>(b.data(), DType::float32, {batches, k, n}, {0, n, 1});
-        args.bias = stridedView<OptIn>(bias.data(), DType::float32, {n}, {biasStride});
-        args.y = stridedView<Out>(y.data(), DType::float32, {batches, m, n}, {yBatch, yRow, 1});
-        args.pre = stridedView<OptOut>(pre.data(), DType::float32, {batches, m, n}, {preBatch, preRow, 1});
-        args.activation = static_cast<int64_t>(Activation::relu);
-        runOp(device, OpId::matmul, args);
-        for (int64_t e = 0; e < batches * m * n; ++e) {
-          const int64_t j = e % n, i = e / n % m, batch = e / n / m;
-          double sum = static_cast<double>(bias[static_cast<std::size_t>(j * biasStride)]);
-          for (int64_t t = 0; t < k; ++t) {
-            sum += static_cast<double>(a[static_cast<std::size_t>((batch * m + i) * k + t)]) *
-                   static_cast<double>(b[static_cast<std::size_t>(t * n + j)]);
-          }
-          CHECK_NEAR(pre[static_cast<std::size_t>(batch * preBatch + i * preRow + j)], sum, 1e-5);
-          CHECK_NEAR(y[static_cast<std::size_t>(batch * yBatch + i * yRow + j)], sum < 0 ? 0 : sum, 1e-5);
+  for (const int64_t m : {1, 9}) {
+    for (const int64_t n : {3, 40}) {
+      for (const int64_t biasStride : {0, 1, 2}) {
+        for (const Gaps& gaps : {Gaps{0, 0, 0}, Gaps{5, 0, 0}, Gaps{0, 5, 0}, Gaps{0, 0, 7}}) {
+          checkStrides(m, n, biasStride, gaps);
         }
-        int64_t untouched = 0;
-        for (float v : y) untouched += v == 77 ? 1 : 0;
-        CHECK(untouched == batches * (yBatch - m * n));
-      });
+        checkStrides(m, n, biasStride, {3, 5, 7});
+      }
     }
   }
 }

@@ -1,0 +1,126 @@
+import type { Family } from './break.js';
+
+const matmul_ = 'matmul.cc';
+
+export const matmul: Family = {
+  native: ['matmul_epilogue_test', 'matmul_test'],
+  files: ['test/ops/matmul.test.ts'],
+  breaks: [
+    { name: 'batches: pre', file: matmul_, at: 'if (o.pre) o.pre += «i * p.preBatch[d]»;', to: '0' },
+    { name: 'batches: y', file: matmul_, at: 'o.y += «i * p.yBatch[d]»;', to: '0' },
+    {
+      name: 'transposed: y loaded as it lies',
+      file: matmul_,
+      at: '«p.transposed ? o.y[(col + j) * p.ldy + row + i] : o.y[(row + i) * p.ldy + col + j]»',
+      to: 'p.transposed ? o.y[(col + j) * p.ldy + row + i / 2] : o.y[(row + i) * p.ldy + col + j / 2]',
+    },
+    {
+      name: 'transposed: the last row',
+      file: matmul_,
+      at: 'flipped[j * kLanes<T> + i] = i < «rows» ? tile',
+      to: 'rows - 1',
+    },
+    { name: 'transposed: the columns of a bias', file: matmul_, at: 'bias = o.bias + «col» * p.biasStride;', to: '0' },
+    { name: 'a bias apart', file: matmul_, at: 'if («p.biasStride != 1») {', to: 'false' },
+    {
+      name: 'the last block of a round taken for the last',
+      file: matmul_,
+      at: 'const bool last = «k0 + kBlockK >= p.k»;',
+      to: 'ends',
+    },
+    { name: 'a round: the sums before', file: matmul_, at: 'addY = begins && («k0 > 0» ||', to: 'false' },
+    { name: 'no accumulation', file: matmul_, at: '|| «args.accumulate != 0»);', to: 'false' },
+    { name: 'plain: in spite of a bias', file: matmul_, at: 'plain = !last || («!o.bias» &&', to: 'true' },
+    {
+      name: 'plain: in spite of pre',
+      file: matmul_,
+      at: '&& «!o.pre» && args.activation == 0);\n  alignas',
+      to: 'true',
+    },
+    {
+      name: 'plain: in spite of an activation',
+      file: matmul_,
+      at: '!o.pre && «args.activation == 0»);\n  alignas',
+      to: 'true',
+    },
+    {
+      name: 'a round: its blocks',
+      file: matmul_,
+      at: 'u.packed + «(k0 - u.kBegin)» / kBlockK * u.packedStep',
+      to: 'k0',
+    },
+    {
+      name: 'columns short of a vector read in place',
+      file: matmul_,
+      at: 'direct && «left >= lanes»',
+      to: 'left >= lanes - 1',
+    },
+    {
+      name: 'tall panels run on',
+      file: matmul_,
+      at: '«i < p.tallPanels ? minOf(p.tallPanels, u.panelEnd) : u.panelEnd») - i',
+      to: 'u.panelEnd',
+    },
+    { name: 'the sum before in place', file: matmul_, at: 't.ldBase = «begins && inPlace» ? p.ldy', to: 'inPlace' },
+    { name: 'sums of the first row', file: matmul_, at: '+ «(row - firstRow)» * whole;', to: '0' },
+    {
+      name: 'a round: its last blocks',
+      file: matmul_,
+      at: 'kBlocks = ceilDiv(«kEnd - kBegin», kBlockK)',
+      to: 'kEnd - kBegin - 1',
+    },
+    {
+      name: 'a round: the depth of its last block',
+      file: matmul_,
+      at: 'blockDepth = minOf(kBlockK, «kEnd - k0»)',
+      to: 'kEnd - k0 - (kEnd - k0 < kBlockK ? 1 : 0)',
+    },
+    {
+      name: 'a round: its last columns',
+      file: matmul_,
+      at: 'cols = minOf(kTileCols<T>, «colStop - colStart - col»);',
+      to: 'colStop - colStart - col - (colStop - colStart - col < kTileCols<T> ? 1 : 0)',
+    },
+    { name: 'a round: its first column', file: matmul_, at: 'p.brs + «(colStart + col)» * p.bcs, p.bcs', to: 'col' },
+    { name: 'a round: the second group', file: matmul_, at: 'packed + «(col - colStart)» * blocks * kBlockK', to: '0' },
+    {
+      name: 'a round: the columns of its last group',
+      file: matmul_,
+      at: 'minOf(colStop, «col + p.groupCols»), kBegin',
+      to: 'col + p.groupCols - 1',
+    },
+    {
+      name: 'groups: the columns of the last',
+      file: matmul_,
+      at: 'minOf(p.n, «col + p.groupCols»), 0',
+      to: 'col + p.groupCols - 1',
+    },
+    {
+      name: 'groups: the rows of the last',
+      file: matmul_,
+      at: '{panel, minOf(p.panels, «panel + p.blockPanels»), col, minOf(p.n',
+      to: 'panel + maxOf(1, p.blockPanels - 1)',
+    },
+    { name: 'integers: accumulation', file: matmul_, at: 'Unsigned sum = «args.accumulate» ?', to: 'false' },
+    { name: 'integers: transposed', file: matmul_, at: 'at = «p.transposed» ? col', to: 'false' },
+    {
+      name: 'folded: pre of rows that lie apart',
+      file: 'matmul_plan.h',
+      at: '&&\n                        («!pre || p.m == 1 || args.pre.strides[d] == p.m * p.ldp»);',
+      to: 'true',
+    },
+    {
+      name: 'folded: y of rows that lie apart',
+      file: 'matmul_plan.h',
+      at: '(«p.m == 1 || args.y.strides[d] == p.m * p.ldy») &&',
+      to: 'true',
+    },
+    {
+      name: 'folded: a of rows that lie apart',
+      file: 'matmul_plan.h',
+      at: '(«p.m == 1 || args.a.strides[d] == p.m * p.ars») &&',
+      to: 'true',
+    },
+    { name: 'folded: pre of single rows', file: 'matmul_plan.h', at: 'if («pre») p.ldp =', to: 'false' },
+  ],
+};

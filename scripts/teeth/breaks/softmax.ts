@@ -1,0 +1,200 @@
+import type { Family } from './break.js';
+
+const exponential = 'exponential_rows.h';
+const rows = 'rows.h';
+const columns = 'softmax_columns.h';
+const softmax_ = 'softmax.cc';
+
+export const softmax: Family = {
+  native: ['softmax_test', 'loss_test', 'norm_test'],
+  files: ['test/ops/softmax.test.ts', 'test/ops/loss.test.ts', 'test/ops/norm.test.ts'],
+  breaks: [
+    {
+      name: 'together: zeros among the greatest',
+      file: exponential,
+      at: 'i, count, «kNegativeInfinity<T>»);\n        });\n  }\n  vstore(greatest',
+      to: 'T{0}',
+    },
+    {
+      name: 'together: zeros in the sum',
+      file: exponential,
+      at: 'vexpOfNegative(loadRow<true>(x + k * rowStride, 1, i, count, «kNegativeInfinity<T>»)',
+      to: 'greatest[k]',
+    },
+    { name: 'together: the greatest of another row', file: exponential, at: 'shift = vset<T>(greatest[«k»])', to: '0' },
+    {
+      name: 'blocks: zeros among the greatest',
+      file: exponential,
+      at: 'begin + i, count, «kNegativeInfinity<T>»);\n          });\n      greatests[b]',
+      to: 'T{0}',
+    },
+    {
+      name: 'blocks: zeros in the sum',
+      file: exponential,
+      at: 'begin + i, count, «kNegativeInfinity<T>») - shift);\n            keep',
+      to: 'most',
+    },
+    {
+      name: 'blocks: the greatest of the last',
+      file: exponential,
+      at: 'greatest = «most > greatest ? most : greatest»;',
+      to: 'most',
+    },
+    {
+      name: 'blocks: the greatest of the first',
+      file: exponential,
+      at: 'greatest = «most > greatest ? most : greatest»;',
+      to: 'b == 0 ? most : greatest',
+    },
+    {
+      name: 'blocks: -infinity',
+      file: exponential,
+      at: '(«blocks > 1 && most == kNegativeInfinity<T>» ?',
+      to: 'false',
+    },
+    {
+      name: 'blocks: the last is short',
+      file: exponential,
+      at: 'length = «n - begin < block ? n - begin : block»;',
+      to: 'n - begin < block ? n - begin - 1 : block',
+    },
+    {
+      name: 'blocks: the last sum',
+      file: exponential,
+      at: ': sumRow<T>(\n                            «blocks»',
+      to: 'blocks - 1',
+    },
+    {
+      name: 'blocks: a factor',
+      file: exponential,
+      at: 'return «blocks == 1 ? T{1} : scalarExp<T>(greatests[b] - greatest)»;',
+      to: 'T{1}',
+    },
+    { name: 'rest: zeros', file: rows, at: 'viota<T>() < static_cast<T>(«count»)', to: 'count + 1' },
+    { name: 'rest: the last, apart', file: rows, at: 'k < «count»; ++k) lanes[k] = row', to: 'count - 1' },
+    {
+      name: 'rest: the last stored, apart',
+      file: rows,
+      at: 'k < «count»; ++k) row[(i + k) * stride]',
+      to: 'count - 1',
+    },
+    { name: 'rest: the last stored', file: rows, at: 'vstorePartial(row + i, value, «count»)', to: 'count - 1' },
+    { name: 'each vector: the rest', file: rows, at: 'if («i < n») fn(i, static_cast<int>(n - i));', to: 'i + 1 < n' },
+    { name: 'cascade: the first', file: rows, at: 'while («depth_ > 0») sum =', to: 'depth_ > 1' },
+    { name: 'sum: the rest', file: rows, at: 'if («i < end») b = b + fn', to: 'i + 1 < end' },
+    { name: 'sum: the fourth vector', file: rows, at: 'd = d + fn(«i + 3 * kStep»', to: 'i + 2 * kStep' },
+    {
+      name: 'sum: the last block',
+      file: rows,
+      at: 'sumBlock(begin, «begin + kBlock < n ? begin + kBlock : n»)',
+      to: 'begin + kBlock < n ? begin + kBlock : begin',
+    },
+    { name: 'numbers: the open run', file: rows, at: 'return runs_.total(0) + «run_»;', to: '0' },
+    {
+      name: 'partials: the last',
+      file: rows,
+      at: 'for (int64_t i = 0; i < «count»; ++i) sum.add(partials',
+      to: 'count - 1',
+    },
+    { name: 'greatest: the rest', file: rows, at: 'if («i < n») b = vlarger(', to: 'false' },
+    {
+      name: 'greatest: whole vectors behind four',
+      file: rows,
+      at: 'for (; «i + kStep <= n»; i += kStep) a = vlarger(',
+      to: 'false',
+    },
+    { name: 'greatest: the fourth vector', file: rows, at: 'd = vlarger(fn(«i + 3 * kStep»', to: 'i + 2 * kStep' },
+    {
+      name: 'columns: the last row of a sum',
+      file: columns,
+      at: 'for (int64_t k = first; «k < last»; ++k)',
+      to: 'k < last - 1',
+    },
+    {
+      name: 'columns: sixteen rows alone',
+      file: columns,
+      at: 'last = «first + 16 < end ? first + 16 : end»;',
+      to: 'first + 16 < end ? first + 15 : end',
+    },
+    {
+      name: 'columns: the last row among the greatest',
+      file: columns,
+      at: 'for (int64_t k = begin; «k < end»; ++k) {\n      for (int v = 0; v < kVectors; ++v) most',
+      to: 'k < end - 1',
+    },
+    {
+      name: 'columns: the greatest of the last block',
+      file: columns,
+      at: 'greatest.of[v] = «vlarger(most.of[v], greatest.of[v])»;',
+      to: 'most.of[v]',
+    },
+    {
+      name: 'columns: the greatest of the first block',
+      file: columns,
+      at: 'greatest.of[v] = «vlarger(most.of[v], greatest.of[v])»;',
+      to: 'b == 0 ? most.of[v] : greatest.of[v]',
+    },
+    {
+      name: 'columns: a block of -infinity',
+      file: columns,
+      at: 'shift.of[v] = «blocks > 1 ? none : most.of[v]»;',
+      to: 'most.of[v]',
+    },
+    {
+      name: 'columns: a factor',
+      file: columns,
+      at: 'return «blocks == 1 ? vset<T>(T{1}) : vexpOfNegative(greatests[b].of[v] - greatest.of[v])»;',
+      to: 'vset<T>(T{1})',
+    },
+    { name: 'columns: the last block of a sum', file: columns, at: '0, «blocks», [&](int64_t b', to: 'blocks - 1' },
+    {
+      name: 'columns: the first lanes of a rest',
+      file: columns,
+      at: 'storeRow<true>(row, 1, 0, «count», value);',
+      to: 'count - 1',
+    },
+    {
+      name: 'columns: the last row backward',
+      file: columns,
+      at: '0, «n», [&](int64_t k, int v) __attribute__((always_inline)) {\n        const VectorOf<T> gradient',
+      to: 'n - 1',
+    },
+    {
+      name: 'columns: the rest of a strip',
+      file: columns,
+      at: 'static_cast<int>(«rest < L ? rest : L»)',
+      to: 'rest < L ? rest - 1 : L',
+    },
+    {
+      name: 'row: the rest of a block',
+      file: softmax_,
+      at: '«n - begin < row.block ? n - begin : row.block», [&]',
+      to: 'n - begin < row.block ? n - begin - 1 : row.block',
+    },
+    { name: 'row: the factor of the first block', file: softmax_, at: 'row.factor(«b»)', to: '0' },
+    {
+      name: 'together: vectors of another row',
+      file: softmax_,
+      at: ': kept[«k * vectors + i / L»] * last',
+      to: 'k * (n / L) + i / L',
+    },
+    {
+      name: 'together: the last of fewer rows',
+      file: softmax_,
+      at: 'together(r, «end - r < kLanes<T> ? static_cast<int>(end - r) : kLanes<T>»)',
+      to: 'end - r < kLanes<T> ? static_cast<int>(end - r) - 1 : kLanes<T>',
+    },
+    {
+      name: 'together: the last row backward',
+      file: softmax_,
+      at: '  for (int k = 0; k < «rows»; ++k) {\n    const VectorOf<T> sum',
+      to: 'rows - 1',
+    },
+    {
+      name: 'together: the sum of another row backward',
+      file: softmax_,
+      at: 'sum = vset<T>(sums[«k»]);',
+      to: 'k / 2 * 2',
+    },
+  ],
+};
