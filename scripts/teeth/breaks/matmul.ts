@@ -98,8 +98,20 @@ export const matmul: Family = {
     {
       name: 'groups: the rows of the last',
       file: matmul_,
-      at: '{panel, minOf(p.panels, «panel + p.blockPanels»), col, minOf(p.n',
-      to: 'panel + maxOf(1, p.blockPanels - 1)',
+      at: 'own,\n          {p.blockPanel(block), «p.blockPanel(block + 1)», col',
+      to: 'minOf(p.blockPanel(block + 1), p.panels - 1)',
+    },
+    {
+      name: 'groups: the order of more rows than columns',
+      file: matmul_,
+      at: 'block = p.m < p.n ? at % p.rowBlocks : «at / p.colGroups»;',
+      to: 'at % p.rowBlocks',
+    },
+    {
+      name: 'groups: the order of more columns than rows',
+      file: matmul_,
+      at: 'const int64_t col = (p.m < p.n ? «at / p.rowBlocks» : at',
+      to: 'at % p.colGroups',
     },
     { name: 'integers: accumulation', file: matmul_, at: 'Unsigned sum = «args.accumulate» ?', to: 'false' },
     { name: 'integers: transposed', file: matmul_, at: 'at = «p.transposed» ? col', to: 'false' },
