@@ -21,7 +21,6 @@
 namespace losses {
 
 constexpr int64_t kChunkElements = 16384;
-enum Reduction : int64_t { kNone = 0, kMean = 1, kSum = 2 };
 
 static int64_t positions(const View& logits) { return logits.sizes[0] * logits.sizes[2]; }
 static int64_t grainOf(const View& logits) { return grainFor(kChunkElements, logits.sizes[1]); }
@@ -163,7 +162,7 @@ static void forward(const CrossEntropyArgs& args, Context& context) {
         const T loss = lossAt<T, kUnit>(p, rowOf<const T>(args.logits, n, i), lse, q == nullptr ? p.indexAt(n, i) : 0,
                                         q, context, &norm);
         at<T>(args.lse, n, i) = lse.max + lse.logSum;
-        if (args.reduction == kNone) at<T>(args.loss, n, i) = loss;
+        if (args.reduction == kReductionNone) at<T>(args.loss, n, i) = loss;
         losses.add(static_cast<double>(loss));
         norms.add(norm);
       }
@@ -174,9 +173,9 @@ static void forward(const CrossEntropyArgs& args, Context& context) {
   if (chunks > 0)
     sum = {sumPartials<double>(&partials->loss, chunks, 2), sumPartials<double>(&partials->norm, chunks, 2)};
   args.norm.as<T>()[0] = static_cast<T>(sum.norm);
-  if (args.reduction == kNone) return;
+  if (args.reduction == kReductionNone) return;
   // With no target left the mean is 0 / 0, NaN, as in PyTorch.
-  args.loss.as<T>()[0] = static_cast<T>(args.reduction == kMean ? sum.loss / sum.norm : sum.loss);
+  args.loss.as<T>()[0] = static_cast<T>(args.reduction == kReductionMean ? sum.loss / sum.norm : sum.loss);
 }
 
 // dx_c = scale (softmax_c sum(q) - q_c) at one position with class index t.
@@ -224,13 +223,13 @@ static void backward(const CrossEntropyBackwardArgs& args, Context& context) {
                __attribute__((always_inline)) { return weightsAt<T, kUnit>(p.weight, p.weightStride, c, count); });
   context.parallel(positions(args.logits), grainOf(args.logits), [&](int64_t begin, int64_t end, int) {
     T whole = T{0};
-    if (args.reduction != kNone) {
+    if (args.reduction != kReductionNone) {
       whole = args.g.as<const T>()[0];
-      if (args.reduction == kMean) whole = whole / args.norm.as<const T>()[0];
+      if (args.reduction == kReductionMean) whole = whole / args.norm.as<const T>()[0];
     }
     for (int64_t position = begin; position < end && !context.cancelled(); ++position) {
       const int64_t n = I == 1 ? position : position / I, i = position - n * I;
-      const T scale = args.reduction == kNone ? at<const T>(args.g, n, i) : whole;
+      const T scale = args.reduction == kReductionNone ? at<const T>(args.g, n, i) : whole;
       const T* x = rowOf<const T>(args.logits, n, i);
       const T lse = at<const T>(args.lse, n, i);
       T* dx = rowOf<T>(args.dlogits, n, i);

@@ -15,7 +15,6 @@
 namespace squares {
 
 constexpr int64_t kChunkElements = 16384;
-enum Reduction : int64_t { kNone = 0, kMean = 1, kSum = 2 };
 
 static int64_t chunksOf(int64_t count) { return (count + kChunkElements - 1) / kChunkElements; }
 
@@ -30,7 +29,7 @@ static void forward(const MseArgs& args, Context& context) {
   const T* x = args.x.as<const T>();
   const T* y = args.y.as<const T>();
   T* loss = args.loss.as<T>();
-  if (args.reduction == kNone) {
+  if (args.reduction == kReductionNone) {
     context.parallel(count, kChunkElements, [&](int64_t begin, int64_t end, int) {
       eachVector<T>(
           end - begin, [&](int64_t i, int lanes) __attribute__((always_inline)) {
@@ -50,7 +49,7 @@ static void forward(const MseArgs& args, Context& context) {
   });
   const double total = sumPartials<double>(partials, chunksOf(count), 1);
   // The mean of nothing is 0 / 0, NaN, as in PyTorch.
-  loss[0] = static_cast<T>(args.reduction == kMean ? total / static_cast<double>(count) : total);
+  loss[0] = static_cast<T>(args.reduction == kReductionMean ? total / static_cast<double>(count) : total);
 }
 
 template <class T>
@@ -60,9 +59,10 @@ static void backward(const MseBackwardArgs& args, Context& context) {
   const T* y = args.y.as<const T>();
   const T* g = args.g.as<const T>();
   T* dx = args.dx.as<T>();
-  const VectorOf<T> factor = vset<T>(static_cast<T>(args.reduction == kMean ? 2 / static_cast<double>(count) : 2.0));
+  const VectorOf<T> factor =
+      vset<T>(static_cast<T>(args.reduction == kReductionMean ? 2 / static_cast<double>(count) : 2.0));
   context.parallel(count, kChunkElements, [&](int64_t begin, int64_t end, int) {
-    if (args.reduction != kNone) {
+    if (args.reduction != kReductionNone) {
       const VectorOf<T> gradient = vset<T>(g[0]);
       eachVector<T>(
           end - begin, [&](int64_t i, int lanes) __attribute__((always_inline)) {
@@ -83,7 +83,7 @@ static void backward(const MseBackwardArgs& args, Context& context) {
 namespace ops {
 
 int64_t mseScratch(const MseArgs& args, int) {
-  return args.reduction == squares::kNone ? 0
+  return args.reduction == kReductionNone ? 0
                                           : squares::chunksOf(args.x.numel()) * static_cast<int64_t>(sizeof(double));
 }
 

@@ -5,8 +5,6 @@
 
 namespace warploom::cuda {
 
-constexpr int64_t kReductionNone = 0, kReductionMean = 1;  // as in args/loss.h
-
 struct CrossEntropyPlan {
   float keep, share;      // 1 - s and s / C of the label smoothing s
   int32_t smooth;         // s is not 0
