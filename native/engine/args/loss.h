@@ -5,7 +5,7 @@
 namespace warploom {
 
 // What an argument named reduction says; the TypeScript of ops/loss.ts writes the same numbers.
-enum Reduction : int64_t { kReductionNone = 0, kReductionMean = 1, kReductionSum = 2 };
+enum LossReduction : int64_t { kReductionNone = 0, kReductionMean = 1, kReductionSum = 2 };
 
 // logits [N, C, I], any strides (I: the product of the dims behind the class dim). target is [N, I] of class indices
 // (int32, int64 or uint8) or [N, C, I] of probabilities in the dtype of logits. weight [C]. loss is [N, I] for
