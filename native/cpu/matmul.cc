@@ -72,7 +72,7 @@ void finishTile(const Plan& p, const Operands<T>& o, const MatmulArgs& args, con
       bias = gathered;
     }
   }
-  gemm::storeTile<T>(tile, pitch, rows, cols, o.y + row * p.ldy + col, p.ldy, false, last, bias,
+  gemm::storeTile<T>(tile, pitch, rows, cols, o.y + row * p.ldy + col, p.ldy, last, bias,
                      o.pre ? o.pre + row * p.ldp + col : nullptr, p.ldp, static_cast<Activation>(args.activation));
 }
 

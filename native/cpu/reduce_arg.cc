@@ -85,7 +85,8 @@ WL_INLINE void argTogether(const T* x, int64_t rowStride, int64_t n, int rows, i
     for (int64_t i = 0; i < n; i += kLanes<T>) {
       const int count = static_cast<int>(std::min<int64_t>(kLanes<T>, n - i));
       const VectorOf<T> v = count == kLanes<T> ? vload(row + i) : vloadPartial(row + i, count);
-      const uint32_t hits = laneBits(nan ? v != v : v == best[k]) & ((1u << count) - 1);
+      // The zeros behind a rest may be equal too, but what is looked for lies before them.
+      const uint32_t hits = laneBits(nan ? v != v : v == best[k]);
       if (hits == 0) continue;
       y[k] = static_cast<int32_t>(i) + __builtin_ctz(hits);
       break;

@@ -1,4 +1,4 @@
-// Where a finished tile goes: y = act(y + tile + bias). Needs micro.h.
+// Where a finished tile goes: y = act(tile + bias). Needs micro.h.
 namespace gemm {
 
 template <class T>
@@ -15,34 +15,26 @@ WL_INLINE VectorOf<T> activate(VectorOf<T> x, Activation activation) {
   }
 }
 
-// Writes rows x cols of a tile (row pitch `pitch`, a multiple of the vector) to y. `add`: y already holds earlier
-// blocks of k (or is accumulated into). `last`: the sum is complete, so bias and activation follow. bias is already at
-// the tile's first column.
+// Writes rows x cols of a tile (row pitch `pitch`, a multiple of the vector) to y. `last`: the sum is complete, so bias
+// and activation follow. bias is already at the tile's first column.
 template <class T>
-void storeTile(const T* tile, int64_t pitch, int64_t rows, int64_t cols, T* y, int64_t ldy, bool add, bool last,
-               const T* bias, T* pre, int64_t ldp, Activation activation) {
+void storeTile(const T* tile, int64_t pitch, int64_t rows, int64_t cols, T* y, int64_t ldy, bool last, const T* bias,
+               T* pre, int64_t ldp, Activation activation) {
   using V = VectorOf<T>;
   constexpr int64_t lanes = kLanes<T>;
   const bool plain = !last || (!bias && !pre && activation == Activation::none);
   for (int64_t j = 0; j < cols; j += lanes) {
     const int64_t n = minOf(lanes, cols - j);
     if (plain) {
-      for (int64_t i = 0; i < rows; ++i) {
-        V v = vload(tile + i * pitch + j);
-        T* at = y + i * ldy + j;
-        if (add) v = loadPart(at, n) + v;
-        storePart(at, v, n);
-      }
+      for (int64_t i = 0; i < rows; ++i) storePart(y + i * ldy + j, vload(tile + i * pitch + j), n);
       continue;
     }
     const V b = bias ? loadPart(bias + j, n) : V{};
     for (int64_t i = 0; i < rows; ++i) {
       V v = vload(tile + i * pitch + j);
-      T* at = y + i * ldy + j;
-      if (add) v = loadPart(at, n) + v;
       if (bias) v += b;
       if (pre) storePart(pre + i * ldp + j, v, n);
-      storePart(at, activate<T>(v, activation), n);
+      storePart(y + i * ldy + j, activate<T>(v, activation), n);
     }
   }
 }
