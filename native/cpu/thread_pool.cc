@@ -217,8 +217,10 @@ struct ThreadPool::State {
         futexWait(&epoch, seen);
         parked.fetch_sub(1);
       }
-      if (stopping.load()) return;
+      // The count before the word: a pool that ends in between has counted once more, and that is seen next. The other
+      // way round its end would be taken for a region, and waited for a next one.
       seen = epoch.load(std::memory_order_acquire);
+      if (stopping.load()) return;
       self.inside.store(true, std::memory_order_relaxed);
       if (gate.fetch_add(1, std::memory_order_acq_rel) & kOpen) takeChunks(self.lane);
       const uint32_t left = gate.fetch_sub(1, std::memory_order_acq_rel) - 1;

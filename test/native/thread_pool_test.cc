@@ -58,6 +58,21 @@ TEST(parked_helpers_wake) {
   CHECK(sum.load() == 20 * 28);
 }
 
+// A helper may be late for a region, and find that the pool has ended meanwhile: it must not wait for another.
+TEST(a_pool_ends_right_behind_a_region) {
+  std::atomic<int> sum{0};
+  int expected = 0;
+  for (int round = 0; round < 1000; ++round) {
+    cpu::ThreadPool pool(3);
+    for (int region = 0; region <= round % 3; ++region) {
+      pool.run(
+          3, &sum, [](void* data, int64_t, int) { static_cast<std::atomic<int>*>(data)->fetch_add(1); }, nullptr);
+      expected += 3;
+    }
+  }
+  CHECK(sum.load() == expected);
+}
+
 // Each lane works through its own share first, so that a region's parts stay where those of the last one were.
 TEST(a_lane_begins_with_its_share_and_takes_the_rest_from_the_end) {
   cpu::ThreadPool pool(2);
