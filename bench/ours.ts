@@ -82,20 +82,13 @@ function stepOf(model: Model, optimizer: optim.Optimizer): (x: Tensor, y: Tensor
   };
 }
 
-/** As `fit` goes through a batch after another: a step is awaited while the next one runs. */
-function inTurn(step: () => Tensor): () => Promise<void> {
-  let before: Tensor | undefined;
-  return async () => {
-    const loss = step();
-    await before?.ready();
-    if (before) dispose(before);
-    before = loss;
-  };
-}
-
 function trainer(model: Model, x: Tensor, y: Tensor): () => Promise<void> {
   const step = stepOf(model, new optim.Adam(model.parameters(), { lr: 1e-3 }));
-  return inTurn(() => tidy(() => step(x, y)));
+  return async () => {
+    const loss = tidy(() => step(x, y));
+    await loss.ready();
+    dispose(loss);
+  };
 }
 
 /** So small a step is all overhead. */
@@ -104,7 +97,11 @@ function tinyTrainer(captured: boolean): () => Promise<void> {
   const plain = stepOf(model, new optim.AdamW(model.parameters(), { lr: 1e-3 }));
   const step = captured ? capture(plain) : (x: Tensor, y: Tensor) => tidy(() => plain(x, y));
   const [x, y] = [rand([16, 4]), labels([16], 3)];
-  return inTurn(() => step(x, y));
+  return async () => {
+    const loss = step(x, y);
+    await loss.ready();
+    dispose(loss);
+  };
 }
 
 function product(m: number, k = m, n = m): () => Promise<void> {
