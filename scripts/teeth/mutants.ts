@@ -26,6 +26,7 @@ const tests: Record<string, { files: string[]; pattern: string }> = {
   bernoulli: { files: ['test/ops/create.test.ts'], pattern: '' },
   randint: { files: ['test/ops/create.test.ts'], pattern: '' },
   mse: { files: ['test/ops/loss.test.ts'], pattern: '^mseLoss ' },
+  attention: { files: ['test/ops/attention.test.ts'], pattern: '^scaledDotProductAttention ' },
   maxPool2dGather: { files: ['test/ops/conv.test.ts'], pattern: '^maxPool2d ' },
 };
 const inOptim = { files: ['test/optim'], pattern: '' };

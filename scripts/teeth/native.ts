@@ -36,7 +36,7 @@ export function nativeBites(): NativeBite[] {
   const all = families.flatMap((family) => family.breaks.map((broken) => ({ family, broken })));
   const numbers = new Set<number>();
   return all.flatMap(({ family, broken }) => {
-    const name = `native ${broken.file}: ${broken.name}`;
+    const name = nameOf(broken);
     const number = numberOf(name);
     if (numbers.has(number)) throw new Error(`${name} is there twice`);
     numbers.add(number);
@@ -46,9 +46,12 @@ export function nativeBites(): NativeBite[] {
   });
 }
 
+const nameOf = (broken: Break): string => `native ${broken.file}: ${broken.name}`;
+
 /** From the name alone: a new break leaves the sources of the others as they are. */
 const numberOf = (name: string): number => createHash('sha256').update(name).digest().readUInt32LE() >>> 1;
 
+const cpu = join(root, 'native', 'cpu');
 const copy = join(root, 'build-teeth', 'native');
 const built = join(copy, 'build');
 
@@ -103,9 +106,9 @@ export function withBreaks(text: string, breaks: readonly { number: number; brok
     else if (spans.some((span) => span.begin < end && begin < span.end)) throw new Error(`${where} overlaps another`);
     else spans.push({ begin, end, breaks: [{ number, to: broken.to }] });
   }
-  const test = text.includes('ReducePlan planReduce(const ReduceArgs& args, bool ordered) {')
-    ? 'WL_TEETH_ALL'
-    : 'WL_TEETH';
+  // A source that is compiled once has no instruction set of its own.
+  const once = breaks.some(({ broken }) => broken.file.endsWith('.cc')) && !text.includes('cpu/foreach_isa.h');
+  const test = once ? 'WL_TEETH_ALL' : 'WL_TEETH';
   for (const { begin, end, breaks: here } of spans.sort((a, b) => b.begin - a.begin)) {
     let code = text.slice(begin, end);
     const statement = code.endsWith(';');
@@ -117,6 +120,19 @@ export function withBreaks(text: string, breaks: readonly { number: number; brok
     text = text.slice(0, begin) + code + text.slice(end);
   }
   return text;
+}
+
+/** Of each file that a break is listed for, the text with all of them. */
+export function brokenFiles(): Map<string, string> {
+  const all = families.flatMap((family) => family.breaks);
+  const texts = new Map<string, string>();
+  for (const file of new Set(all.map((broken) => broken.file))) {
+    const here = all
+      .filter((broken) => broken.file === file)
+      .map((broken) => ({ number: numberOf(nameOf(broken)), broken }));
+    texts.set(file, withBreaks(readFileSync(join(cpu, file), 'utf8'), here));
+  }
+  return texts;
 }
 
 /** The sources that include one of `files`, or are one. */
@@ -140,10 +156,8 @@ function writeChanged(file: string, text: string): void {
 export function buildBroken(): void {
   mkdirSync(copy, { recursive: true });
   rmSync(join(copy, 'test'), { recursive: true, force: true });
-  const bites = new Map(nativeBites().map((bite) => [bite.number, bite]));
-  const files = new Set([...bites.values()].map(({ broken }) => broken.file));
-  const cpu = join(root, 'native', 'cpu');
-  const touched = new Set([...files, ...affected(cpu, files)]);
+  const files = brokenFiles();
+  const touched = new Set([...files.keys(), ...affected(cpu, new Set(files.keys()))]);
   for (const part of ['native', 'test/native', 'package.json', 'CMakeLists.txt', 'bench/native']) {
     cpSync(join(root, part), join(copy, part), {
       recursive: true,
@@ -158,8 +172,7 @@ export function buildBroken(): void {
   if (!existsSync(join(copy, 'node_modules'))) symlinkSync(join(root, 'node_modules'), join(copy, 'node_modules'));
   writeChanged(join(copy, 'native', 'cpu', 'teeth.h'), switches);
   for (const file of touched) {
-    const here = [...bites.values()].filter(({ broken }) => broken.file === file);
-    const text = withBreaks(readFileSync(join(cpu, file), 'utf8'), here);
+    const text = files.get(file) ?? readFileSync(join(cpu, file), 'utf8');
     writeChanged(join(copy, 'native', 'cpu', file), file.endsWith('.cc') ? `#include "cpu/teeth.h"\n${text}` : text);
   }
   const targets = ['warploom_addon', ...new Set(families.flatMap((family) => family.native))];

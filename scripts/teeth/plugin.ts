@@ -52,25 +52,26 @@ const marking = `\nimport { writeFileSync as markReached } from 'node:fs';\ncons
 
 const saboteur = join(root, 'scripts', 'teeth', 'sabotage.ts');
 
-/** Renames the generated encoder and puts one before it that spoils the first output. */
-function spoilKernel(code: string, { op, how }: Extract<Mutant, { kind: 'kernel' }>): string {
-  const signature = new RegExp(`^export function ${op}\\(device: Device, (.*)\\): (.*) \\{$`, 'm').exec(code);
-  if (!signature) throw new Error(`addon.ops.ts has no op ${op}`);
+/** Exports, in place of the generated encoder of an op, one that spoils the first output. */
+export function spoilKernel(code: string, { op, how }: Extract<Mutant, { kind: 'kernel' }>): string {
+  const signature = new RegExp(`^function ${op}_\\(device: Device, (.*)\\): .* \\{$`, 'm').exec(code);
+  const exported = ` ${op}_ as ${op}`;
+  if (!signature || !code.includes(exported)) throw new Error(`addon.ops.ts has no op ${op}`);
   const parameters = signature[1]!.split(', ').map((p) => p.split(': ') as [string, string]);
   const outputs = parameters.flatMap(([name, type], index) => (type.includes('OutSpec') ? [{ name, index }] : []));
   const several = outputs.length > 1;
   return (
-    code.replace(signature[0], `function ${op}_genuine(device: Device, ${signature[1]!}): ${signature[2]!} {`) +
+    code.replace(exported, ` ${op}_spoilt as ${op}`) +
     marking +
     `\nimport { sabotage } from ${JSON.stringify(saboteur)};\n` +
-    `const kit = () => ({ ${['neg', 'copy', 'fill', 'logicalNot'].map((k) => `${k}: ${k === op ? `${k}_genuine` : k}`).join(', ')} });\n` +
-    `export function ${op}(device: Device, ...args: any[]): any {\n` +
-    `  reached();\n  return sabotage(${JSON.stringify(how)}, kit(), device, ${op}_genuine, args, ${JSON.stringify(outputs)}, ${several});\n}\n`
+    `const kit = () => ({ neg: neg_, copy: copy_, fill: fill_, logicalNot: logicalNot_ });\n` +
+    `function ${op}_spoilt(device: Device, ...args: any[]): any {\n` +
+    `  reached();\n  return sabotage(${JSON.stringify(how)}, kit(), device, ${op}_, args, ${JSON.stringify(outputs)}, ${several});\n}\n`
   );
 }
 
 /** Wraps defineOp: the rule of one op returns its first gradient spoilt. */
-function spoilGradient(code: string, { op, rule, how }: Extract<Mutant, { kind: 'gradient' }>): string {
+export function spoilGradient(code: string, { op, rule, how }: Extract<Mutant, { kind: 'gradient' }>): string {
   const declared = /export function defineOp(<[^(]*)\(/;
   if (!declared.test(code)) throw new Error('define.ts has no function defineOp');
   return (

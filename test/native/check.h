@@ -106,6 +106,7 @@ Role absent() {
 // Runs `body(device)` for every instruction set of this machine, or the one of WARPLOOM_ISA, and 1, 2 and 3 threads.
 inline void forEachDevice(const std::function<void(DeviceImpl&)>& body) {
   const char* only = std::getenv("WARPLOOM_ISA");
+  int devices = 0;
   for (cpu::Isa isa : {cpu::Isa::baseline, cpu::Isa::avx2, cpu::Isa::avx512}) {
     const std::string name = cpu::isaName(isa);
     if (cpu::chooseIsa(name.c_str()) != isa) continue;  // this machine lacks it
@@ -117,8 +118,10 @@ inline void forEachDevice(const std::function<void(DeviceImpl&)>& body) {
       std::unique_ptr<DeviceImpl> device = cpu::openDevice(options, std::size_t{1} << 30);
       Note where(name + ", " + std::to_string(threads) + " threads");
       body(*device);
+      ++devices;
     }
   }
+  if (devices == 0) failed(__FILE__, __LINE__, "this machine lacks the instruction set of WARPLOOM_ISA");
 }
 
 // Runs one op as the stream does: with scratch of the size that it asks for.
